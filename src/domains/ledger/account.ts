@@ -1,0 +1,17 @@
+import type { AccountId } from '../../kernel/ids.ts';
+import type { Currency } from '../../kernel/money.ts';
+
+declare const code: unique symbol;
+
+/** Names a ledger account: kind, owner where there is one, currency. `wallet:<account id>:USD`, `mint:TCK`. */
+export type Code<C extends Currency = Currency> = string & { readonly [code]: C };
+
+/** An account's money in one currency. Never below zero. */
+export const wallet = <C extends Currency>(accountId: AccountId, currency: C): Code<C> =>
+  `wallet:${accountId}:${currency}` as Code<C>;
+/** Where money comes from. Its balance is what all the others have, below zero. */
+export const mint = <C extends Currency>(currency: C): Code<C> => `mint:${currency}` as Code<C>;
+/** What the platform has earned. */
+export const REVENUE = 'revenue:USD' as Code<'USD'>;
+
+export const WALLET_CURRENCIES = ['USD', 'TCK'] as const satisfies readonly Currency[];
