@@ -1,0 +1,164 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AppError } from '../../kernel/errors.ts';
+import type { AccountId, MachineId, SnapshotId } from '../../kernel/ids.ts';
+import type { Op } from '../../kernel/op.ts';
+import { after, SECOND } from '../../kernel/time.ts';
+import type { Tx } from '../../platform/db.ts';
+import { destroyAs } from './destroy.ts';
+import type { Limits, NetworkMode, NetworkRules, Standing } from './drivers/driver.ts';
+import * as facts from './facts.ts';
+import { BASE } from './images/image.ts';
+import { specOf, unfit, type Machine } from './machine.ts';
+import { checkRoom } from './room.ts';
+import { holdSnapshot } from './snapshot-store.ts';
+import { findMachine, insertMachine, lockMachine, lockRoom, markReady, restartCreation } from './store.ts';
+import type { MachinesWorld } from './world.ts';
+
+/** A machine that is to be made, with all that can be said of it settled. */
+export type Wanted = {
+  id: MachineId;
+  accountId: AccountId;
+  purpose: string;
+  image: string;
+  limits: Limits;
+  network: NetworkMode;
+  rules: NetworkRules;
+  snapshot: SnapshotId | undefined;
+  standing?: Standing | undefined;
+  leaseMs: number;
+  /** What it becomes when it takes commands. */
+  ready: 'running' | 'pooled';
+};
+
+/**
+ * A driver that has not made a machine in this time never will; the margin lets its maker give up before anyone else
+ * takes the machine for abandoned.
+ */
+const CREATE_TIMEOUT_MS = 30 * SECOND;
+export const ABANDONED_AFTER_MS = CREATE_TIMEOUT_MS + 15 * SECOND;
+const WAIT_STEP_MS = 100;
+
+/** Makes a machine; under one id any number of calls make one. Where it fails, nothing of the machine is left. */
+export async function create(world: MachinesWorld, op: Op, wanted: Wanted): Promise<Machine> {
+  const claimed = await claim(world, op, wanted);
+  if (claimed.kind === 'ready') return claimed.machine;
+  if (claimed.kind === 'wait') return await otherMaker(world, op, wanted, claimed.machine);
+  if (claimed.kind === 'again') await world.driver.destroy(wanted.id);
+  try {
+    const limit = AbortSignal.timeout(CREATE_TIMEOUT_MS);
+    await world.driver.create(specOf(claimed.machine), AbortSignal.any([op.signal, limit]));
+    return await world.db.transact((tx) => becomeReady(world, tx, op, claimed.machine, wanted.ready));
+  } catch (error) {
+    await giveUp(world, op, claimed.machine, error);
+    throw error;
+  }
+}
+
+type Claim = { kind: 'make' | 'again' | 'wait' | 'ready'; machine: Machine };
+
+/** Decides in one transaction who makes the machine, and writes that down before anything is made. */
+async function claim(world: MachinesWorld, op: Op, wanted: Wanted): Promise<Claim> {
+  const room = await world.driver.room();
+  return world.db.transact(async (tx) => {
+    const found = await lockMachine(tx, wanted.id);
+    if (found) return await claimAgain(tx, op, wanted, found);
+    await lockRoom(tx, world.driver.place);
+    const raced = await findMachine(tx, wanted.id);
+    if (raced) return await claimAgain(tx, op, wanted, raced);
+    const image = await imageOf(world, tx, wanted);
+    await checkRoom(tx, world.driver.place, room, { ...wanted.limits, machines: 1 });
+    const machine = newMachine(world, op, { ...wanted, image });
+    await insertMachine(tx, machine);
+    await facts.requested(tx, op, machine);
+    return { kind: 'make', machine };
+  });
+}
+
+async function claimAgain(tx: Tx, op: Op, wanted: Wanted, found: Machine): Promise<Claim> {
+  if (found.accountId !== wanted.accountId) throw new AppError('conflict', 'This machine id is taken.');
+  if (found.state === 'running') return { kind: 'ready', machine: found };
+  if (found.state !== 'creating') throw new AppError('conflict', unfit(found.state));
+  if (after(found.stateAt, ABANDONED_AFTER_MS) > op.now) return { kind: 'wait', machine: found };
+  const leaseUntil = after(op.now, wanted.leaseMs);
+  await restartCreation(tx, found.id, op.now, leaseUntil);
+  return { kind: 'again', machine: { ...found, stateAt: op.now, leaseUntil } };
+}
+
+/** A disk that begins as a copy only makes sense over the image that the first one was made of. */
+async function imageOf(world: MachinesWorld, tx: Tx, wanted: Wanted): Promise<string> {
+  if (wanted.snapshot === undefined) return wanted.image === BASE ? world.driver.baseImage : wanted.image;
+  const snapshot = await holdSnapshot(tx, wanted.snapshot, world.driver.place);
+  if (snapshot?.accountId !== wanted.accountId) throw new AppError('not_found', 'Snapshot not found');
+  if (wanted.limits.diskGb < snapshot.limits.diskGb)
+    throw new AppError('invalid', `diskGb must be at least ${snapshot.limits.diskGb}, as in the snapshot`);
+  return snapshot.image;
+}
+
+function newMachine(world: MachinesWorld, op: Op, wanted: Wanted): Machine {
+  const { place, name, tier, runtime } = world.driver;
+  return {
+    id: wanted.id,
+    accountId: wanted.accountId,
+    purpose: wanted.purpose,
+    place,
+    driver: name,
+    tier,
+    runtime,
+    state: 'creating',
+    stateAt: op.now,
+    image: wanted.image,
+    limits: wanted.limits,
+    network: wanted.network,
+    rules: wanted.rules,
+    snapshotId: wanted.snapshot,
+    standing: wanted.standing,
+    leaseUntil: after(op.now, wanted.leaseMs),
+    leaseLeftMs: undefined,
+    createdAt: op.now,
+    startedAt: undefined,
+    endedAt: undefined,
+    endReason: undefined,
+    cpuSeconds: undefined,
+    ranMs: 0,
+    runningSince: undefined,
+    usedBefore: { cpuSeconds: 0, networkReceivedBytes: 0, networkSentBytes: 0 },
+  };
+}
+
+async function becomeReady(
+  world: MachinesWorld,
+  tx: Tx,
+  op: Op,
+  machine: Machine,
+  state: Wanted['ready'],
+): Promise<Machine> {
+  const ready = await markReady(tx, machine.id, machine.stateAt, { state, at: world.clock.now() });
+  if (!ready) throw new AppError('conflict', 'This machine was destroyed while it was being created.');
+  if (state === 'running') await facts.started(tx, op, ready);
+  else await facts.pooled(tx, op, ready);
+  return ready;
+}
+
+/** Removes what was made. What cannot be removed now stays marked, and the sweep tries again. */
+async function giveUp(world: MachinesWorld, op: Op, machine: Machine, error: unknown): Promise<void> {
+  world.log.warn({ machineId: machine.id, err: error }, 'a machine could not be started');
+  try {
+    await destroyAs(world, op, machine.id, 'failed_to_start');
+    // Whoever destroyed it meanwhile may have come before our driver made its last piece.
+    await world.driver.destroy(machine.id);
+  } catch (failure) {
+    world.log.error({ machineId: machine.id, err: failure }, 'a failed machine could not be removed yet');
+  }
+}
+
+/** Waits for whoever else is making this machine, then answers with it or makes it in their place. */
+async function otherMaker(world: MachinesWorld, op: Op, wanted: Wanted, machine: Machine): Promise<Machine> {
+  const until = after(machine.stateAt, ABANDONED_AFTER_MS);
+  while (world.clock.now() < until) {
+    op.signal.throwIfAborted();
+    const found = await findMachine(world.db, machine.id);
+    if (found?.state !== 'creating') break;
+    await sleep(WAIT_STEP_MS);
+  }
+  return create(world, { ...op, now: world.clock.now() }, wanted);
+}

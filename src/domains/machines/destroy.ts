@@ -1,0 +1,46 @@
+import type { MachineId } from '../../kernel/ids.ts';
+import type { Op } from '../../kernel/op.ts';
+import * as facts from './facts.ts';
+import type { EndReason, MachineState } from './machine.ts';
+import { visibleTo } from './policy.ts';
+import { findMachine, lockMachine, markDestroyed, markDestroying } from './store.ts';
+import { usedBy } from './used.ts';
+import type { MachinesWorld } from './world.ts';
+
+/**
+ * Ends a machine and removes all that belongs to it, in whatever state it is; a second time it has no effect, and an
+ * id under which no machine was ever started is no machine to destroy.
+ */
+export async function destroy(world: MachinesWorld, op: Op, id: MachineId): Promise<void> {
+  const machine = await findMachine(world.db, id);
+  if (!machine) return;
+  visibleTo(op, machine);
+  await destroyAs(world, op, id, 'requested');
+}
+
+/**
+ * Says why it ends and, where `only` is given, ends it in no other state. Until the driver is done the machine is
+ * `destroying`, so that a crash here is taken up again.
+ */
+export async function destroyAs(
+  world: MachinesWorld,
+  op: Op,
+  id: MachineId,
+  reason: EndReason,
+  only?: MachineState,
+): Promise<void> {
+  const usage = await world.driver.usage(id);
+  const pending = await world.db.transact(async (tx) => {
+    const found = await lockMachine(tx, id);
+    const used = found && usedBy(found, usage);
+    const machine = used && (await markDestroying(tx, id, { at: world.clock.now(), reason, used }, only && [only]));
+    if (machine) await facts.ending(tx, op, machine);
+    return machine ?? found;
+  });
+  if (pending?.state !== 'destroying') return;
+  await world.driver.destroy(id);
+  await world.db.transact(async (tx) => {
+    const gone = await markDestroyed(tx, id, world.clock.now());
+    if (gone) await facts.destroyed(tx, op, gone);
+  });
+}

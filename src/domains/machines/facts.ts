@@ -1,0 +1,81 @@
+import type { Op } from '../../kernel/op.ts';
+import type { Tx } from '../../platform/db.ts';
+import { recordFact } from '../../platform/outbox.ts';
+import { runningMs, type Machine, type MachineState } from './machine.ts';
+import type { Snapshot } from './snapshot.ts';
+import type { Used } from './store.ts';
+
+const ofMachine = (machine: Machine) => ({ subject: machine.id, accountId: machine.accountId });
+
+export const requested = (tx: Tx, op: Op, machine: Machine): Promise<void> =>
+  recordFact(tx, op, {
+    type: 'machine.requested',
+    ...ofMachine(machine),
+    data: {
+      purpose: machine.purpose,
+      driver: machine.driver,
+      tier: machine.tier,
+      image: machine.image,
+      limits: machine.limits,
+      network: machine.network,
+      snapshotId: machine.snapshotId ?? null,
+    },
+  });
+
+export const started = (tx: Tx, op: Op, machine: Machine): Promise<void> =>
+  recordFact(tx, op, { type: 'machine.started', ...ofMachine(machine), data: { purpose: machine.purpose } });
+
+/** It waits ready-made for somebody. */
+export const pooled = (tx: Tx, op: Op, machine: Machine): Promise<void> =>
+  recordFact(tx, op, { type: 'machine.pooled', subject: machine.id, data: {} });
+
+export const ending = (tx: Tx, op: Op, machine: Machine): Promise<void> =>
+  recordFact(tx, op, { type: 'machine.destroying', ...ofMachine(machine), data: { reason: machine.endReason } });
+
+export const destroyed = (tx: Tx, op: Op, machine: Machine): Promise<void> =>
+  recordFact(tx, op, {
+    type: 'machine.destroyed',
+    ...ofMachine(machine),
+    data: {
+      reason: machine.endReason,
+      ...meter(machine, { ...machine.usedBefore, cpuSeconds: machine.cpuSeconds ?? 0 }, machine.endedAt ?? op.now),
+    },
+  });
+
+/** It rests, or runs again, and what it used and how long it ran by then. */
+export const changed = (tx: Tx, op: Op, machine: Machine, from: MachineState, used: Used): Promise<void> =>
+  recordFact(tx, op, {
+    type: nameOfChange(machine.state, from),
+    ...ofMachine(machine),
+    data: meter(machine, used, machine.stateAt),
+  });
+
+function nameOfChange(state: MachineState, from: MachineState): string {
+  if (state !== 'running') return `machine.${state}`;
+  return from === 'stopped' ? 'machine.booted' : 'machine.resumed';
+}
+
+/** It was lost while it ran, with its host or by itself, and was started again from its disk. */
+export const recovered = (tx: Tx, op: Op, machine: Machine): Promise<void> =>
+  recordFact(tx, op, { type: 'machine.recovered', ...ofMachine(machine), data: { purpose: machine.purpose } });
+
+export const ruled = (tx: Tx, op: Op, machine: Machine): Promise<void> =>
+  recordFact(tx, op, { type: 'machine.ruled', ...ofMachine(machine), data: { rules: machine.rules } });
+
+export const snapshotted = (tx: Tx, op: Op, machine: Machine, snapshot: Snapshot, used: Used): Promise<void> =>
+  recordFact(tx, op, {
+    type: 'machine.snapshotted',
+    ...ofMachine(machine),
+    data: {
+      snapshotId: snapshot.id,
+      name: snapshot.name ?? null,
+      bytes: snapshot.bytes,
+      ...meter(machine, used, op.now),
+    },
+  });
+
+export const snapshotRemoved = (tx: Tx, op: Op, { id, accountId, machineId, bytes }: Snapshot): Promise<void> =>
+  recordFact(tx, op, { type: 'snapshot.removed', subject: id, accountId, data: { machineId, bytes } });
+
+/** The figures that a bill is made of. */
+const meter = (machine: Machine, used: Used, at: Date) => ({ runningMs: runningMs(machine, at), ...used });

@@ -1,0 +1,63 @@
+import { AppError } from '../../kernel/errors.ts';
+import type { MachineId } from '../../kernel/ids.ts';
+import type { Op } from '../../kernel/op.ts';
+import { elapsedMs } from '../../kernel/time.ts';
+import type { Usage } from './drivers/driver.ts';
+import { checkedUser, NO_SUCH_USER } from './command.ts';
+import type { Home } from './init/index.ts';
+import { checkLease, type Machine } from './machine.ts';
+import { mayUse, visibleTo } from './policy.ts';
+import { ask, type Wording } from './reach.ts';
+import { aliveMachines, extendLease, findMachine, setLease } from './store.ts';
+import { usageOf } from './used.ts';
+import type { MachinesWorld } from './world.ts';
+
+export const get = async (world: MachinesWorld, op: Op, id: MachineId): Promise<Machine> =>
+  visibleTo(op, await findMachine(world.db, id));
+
+/** What a machine uses now. Undefined where it is not running. */
+export async function usage(world: MachinesWorld, op: Op, id: MachineId): Promise<Usage | undefined> {
+  const machine = visibleTo(op, await findMachine(world.db, id));
+  return usageOf(machine, await world.driver.usage(id));
+}
+
+export type ListedMachine = Machine & { usage: Usage | undefined };
+
+/** The caller's machines that are not destroyed, oldest first, and what they use; the operator sees all. */
+export async function list(world: MachinesWorld, op: Op): Promise<ListedMachine[]> {
+  const machines = (await aliveMachines(world.db, world.driver.place)).filter((machine) => mayUse(op, machine));
+  return Promise.all(
+    machines.map(async (machine) => ({ ...machine, usage: usageOf(machine, await world.driver.usage(machine.id)) })),
+  );
+}
+
+/** Lets a machine live until then. A lease is never made shorter; the lease of a machine that has ended stays as it is. */
+export const extend = (world: MachinesWorld, op: Op, id: MachineId, until: Date): Promise<Machine> =>
+  lease(world, op, id, until, extendLease);
+
+/** Lets a machine live until then and no longer, whatever was said before. */
+export const setUntil = (world: MachinesWorld, op: Op, id: MachineId, until: Date): Promise<Machine> =>
+  lease(world, op, id, until, setLease);
+
+async function lease(
+  world: MachinesWorld,
+  op: Op,
+  id: MachineId,
+  until: Date,
+  write: typeof setLease,
+): Promise<Machine> {
+  visibleTo(op, await findMachine(world.db, id));
+  const leftMs = elapsedMs(op.now, until);
+  checkLease(leftMs);
+  const machine = await world.db.transact((tx) => write(tx, id, until, leftMs));
+  if (!machine) throw new AppError('conflict', 'This machine has ended.');
+  return machine;
+}
+
+/** What the machine says of one of its users. Throws `not_found` where there is none of that name. */
+export async function home(world: MachinesWorld, op: Op, id: MachineId, user: string): Promise<Home> {
+  checkedUser(user);
+  return await ask(world, op, id, noSuchUser, ({ init }) => init.home(user));
+}
+
+const noSuchUser: Wording = (cause) => new AppError('not_found', NO_SUCH_USER, { cause });

@@ -1,0 +1,179 @@
+import { AppError, isAppError } from '../../kernel/errors.ts';
+import type { MachineId } from '../../kernel/ids.ts';
+import type { Op } from '../../kernel/op.ts';
+import type { Tx } from '../../platform/db.ts';
+import type { NetworkRules } from './drivers/driver.ts';
+import * as facts from './facts.ts';
+import { whileHeld, type Held } from './held.ts';
+import { BOOT_TIMEOUT_MS, checkLease, specOf, type Machine, type Undertaking } from './machine.ts';
+import { checkRoom } from './room.ts';
+import { checkRules } from './rules.ts';
+import { settleHeld } from './settle.ts';
+import { findMachine } from './store.ts';
+import { take, type Wish } from './undertaking.ts';
+import { markAwake, markResting, markRuled } from './undertaking-store.ts';
+import { usedBy } from './used.ts';
+import type { MachinesWorld } from './world.ts';
+
+export type WakeOptions = {
+  /** Milliseconds from now until it is taken away; what was left of its lease where it is not said. */
+  leaseMs?: number | undefined;
+};
+
+/** Freezes a machine with all its processes and memory. Its lease and its running time stand still. */
+export const pause = (world: MachinesWorld, op: Op, id: MachineId): Promise<Machine> =>
+  change(world, op, id, {
+    as: 'pausing',
+    from: ['running'],
+    done: 'paused',
+    drive: () => world.driver.pause(id),
+    write: restingAs(world, op, 'paused'),
+  });
+
+/** Ends all processes of a machine, after a few seconds or the grace time by force, and keeps its disk. */
+export const stop = (
+  world: MachinesWorld,
+  op: Op,
+  id: MachineId,
+  { graceMs }: { graceMs?: number } = {},
+): Promise<Machine> =>
+  change(world, op, id, {
+    as: 'stopping',
+    from: ['running', 'paused'],
+    done: 'stopped',
+    drive: () => world.driver.stop(id, graceMs),
+    write: restingAs(world, op, 'stopped'),
+  });
+
+/** Lets a paused machine go on where it was. */
+export async function resume(
+  world: MachinesWorld,
+  op: Op,
+  id: MachineId,
+  { leaseMs }: WakeOptions = {},
+): Promise<Machine> {
+  if (leaseMs !== undefined) checkLease(leaseMs);
+  return await change(world, op, id, {
+    as: 'resuming',
+    from: ['paused'],
+    done: 'running',
+    drive: () => world.driver.resume(id),
+    write: awake(world, op, leaseMs),
+  });
+}
+
+/** Starts a stopped machine from its disk. Throws `at_capacity` where there is no room for its memory. */
+export async function boot(
+  world: MachinesWorld,
+  op: Op,
+  id: MachineId,
+  { leaseMs }: WakeOptions = {},
+): Promise<Machine> {
+  if (leaseMs !== undefined) checkLease(leaseMs);
+  const room = await world.driver.room();
+  return await change(world, op, id, {
+    as: 'booting',
+    from: ['stopped'],
+    done: 'running',
+    check: (tx, { limits }) => checkRoom(tx, world.driver.place, room, { memoryMb: limits.memoryMb, diskGb: 0 }),
+    drive: (machine) => {
+      const signal = AbortSignal.any([op.signal, AbortSignal.timeout(BOOT_TIMEOUT_MS)]);
+      return world.driver.boot({ ...specOf(machine), snapshot: undefined }, signal);
+    },
+    write: awake(world, op, leaseMs),
+  });
+}
+
+/** What of the internet a machine may reach from now on, also over connections that are open. */
+export async function setRules(world: MachinesWorld, op: Op, id: MachineId, rules: NetworkRules): Promise<Machine> {
+  checkRules(rules);
+  return await change(world, op, id, {
+    as: 'ruling',
+    from: ['running', 'paused', 'stopped'],
+    check: async (_, { network }) => {
+      if (network !== 'egress') throw new AppError('conflict', 'This machine has no network.');
+    },
+    drive: async ({ state }) => {
+      if (state !== 'stopped') await world.driver.setRules(id, rules);
+    },
+    write: async (tx, held) => {
+      const ruled = await markRuled(tx, id, held.token, rules);
+      if (ruled) await facts.ruled(tx, op, ruled);
+      return ruled;
+    },
+  });
+}
+
+type Change = Wish & {
+  drive(machine: Machine): Promise<void>;
+  /** Writes down what came of it; undefined where the machine has ended meanwhile. */
+  write(tx: Tx, held: Held & { used: ReturnType<typeof usedBy> }): Promise<Machine | undefined>;
+};
+
+async function change(world: MachinesWorld, op: Op, id: MachineId, wish: Change): Promise<Machine> {
+  const taken = await take(world, op, id, wish);
+  if ('done' in taken) return taken.done;
+  const { held } = taken;
+  try {
+    const used = usedBy(held.machine, await world.driver.usage(id));
+    await whileHeld(world, held, () => wish.drive(held.machine));
+    const changed = await world.db.transact((tx) => wish.write(tx, { ...held, used }));
+    if (changed) return changed;
+  } catch (error) {
+    throw await failed(world, op, held, wish.as, error);
+  }
+  throw await overtaken(world, id, wish.as);
+}
+
+/** What to tell one whose machine was taken away in the middle of it. */
+async function overtaken(world: MachinesWorld, id: MachineId, as: Undertaking): Promise<AppError> {
+  const machine = await findMachine(world.db, id);
+  const hasEnded = machine === undefined || machine.state === 'destroying' || machine.state === 'destroyed';
+  // Whoever destroyed it may have come before our driver made its last piece.
+  if (hasEnded && as === 'booting') await world.driver.destroy(id);
+  return new AppError('conflict', hasEnded ? 'This machine has ended.' : FAILURES[as]);
+}
+
+const restingAs =
+  (world: MachinesWorld, op: Op, state: 'paused' | 'stopped'): Change['write'] =>
+  async (tx, { machine, token, used }) => {
+    const resting = await markResting(tx, machine.id, token, { at: world.clock.now(), state, used });
+    if (resting) await facts.changed(tx, op, resting, machine.state, used);
+    return resting;
+  };
+
+const awake =
+  (world: MachinesWorld, op: Op, leaseMs: number | undefined): Change['write'] =>
+  async (tx, { machine, token, used }) => {
+    const running = await markAwake(tx, machine.id, token, { at: world.clock.now(), leaseMs });
+    if (running) await facts.changed(tx, op, running, machine.state, used);
+    return running;
+  };
+
+const FAILURES: Record<Undertaking, string> = {
+  pausing: 'The machine could not be paused.',
+  resuming: 'The machine could not be resumed.',
+  stopping: 'The machine could not be stopped.',
+  booting: 'The machine could not be started from its disk.',
+  snapshotting: 'No snapshot could be taken of the machine.',
+  ruling: 'The network rules of the machine could not be set.',
+  settling: 'The machine could not be put right.',
+};
+
+/** Makes the table say what is after all, and answers what to tell the caller. */
+export async function failed(
+  world: MachinesWorld,
+  op: Op,
+  held: Held,
+  as: Undertaking,
+  error: unknown,
+): Promise<Error> {
+  const { id } = held.machine;
+  world.log.warn({ machineId: id, err: error }, FAILURES[as]);
+  await settleHeld(world, op, held, as).catch((failure: Error) =>
+    // It is left then, and put right by whoever comes next.
+    world.log.error({ machineId: id, err: failure }, 'a machine could not be put right yet'),
+  );
+  if (op.signal.aborted && op.signal.reason instanceof Error) return op.signal.reason;
+  return isAppError(error) ? error : new AppError('conflict', FAILURES[as], { cause: error });
+}

@@ -1,0 +1,37 @@
+import { AppError } from '../../kernel/errors.ts';
+import type { AccountId, MachineId, SnapshotId } from '../../kernel/ids.ts';
+import type { Limits } from './drivers/driver.ts';
+
+/** A copy of a machine's disk at one moment, from which new machines can begin. It outlives its machine. */
+export type Snapshot = {
+  id: SnapshotId;
+  accountId: AccountId;
+  machineId: MachineId;
+  name: string | undefined;
+  /** The image that its machine was made from, and what that machine was given. */
+  image: string;
+  limits: Limits;
+  /** What it fills of the host's disk. */
+  bytes: number;
+  createdAt: Date;
+};
+
+/** Where the next page of a list begins. */
+export type SnapshotCursor = Pick<Snapshot, 'createdAt' | 'id'>;
+
+export type SnapshotFilter = {
+  name?: string | undefined;
+  machineId?: MachineId | undefined;
+  /** For the platform and its operator, who see those of all accounts. */
+  accountId?: AccountId | undefined;
+  limit: number;
+  after?: SnapshotCursor | undefined;
+};
+
+export const MAX_SNAPSHOTS_PER_ACCOUNT = 100;
+const MAX_NAME_LENGTH = 128;
+
+export function checkSnapshotName(name: string | undefined): void {
+  if (name !== undefined && (name === '' || name.length > MAX_NAME_LENGTH || /\p{Cc}/u.test(name)))
+    throw new AppError('invalid', `A snapshot's name has 1 to ${MAX_NAME_LENGTH} characters.`);
+}

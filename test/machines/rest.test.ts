@@ -1,0 +1,115 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { MachineId } from '../../src/kernel/ids.ts';
+import { openOciDriver } from '../../src/domains/machines/drivers/oci/index.ts';
+import { prepareTestHost, RUNTIMES, SMALL, testHost, type TestHost } from './host.ts';
+
+const FOREVER = new AbortController().signal;
+const COUNTER = 'i=0; while true; do i=$((i + 1)); echo $i > /home/user/count; sleep 0.01; done';
+
+beforeAll(async () => {
+  await prepareTestHost();
+}, 900_000);
+
+describe.each(RUNTIMES)('a machine that rests (%s)', (runtime) => {
+  let host: TestHost;
+
+  beforeAll(async () => {
+    host = await testHost(runtime);
+  });
+  afterAll(() => host.dispose());
+
+  const spec = (id: MachineId) => ({ id, image: 'base', limits: SMALL, network: 'egress' as const });
+  const text = async (id: MachineId, command: string, user?: string) => {
+    const outcome = await host.sh(id, command, user === undefined ? {} : { user });
+    expect(outcome).toMatchObject({ kind: 'exited', exitCode: 0 });
+    return outcome.stdout.toString().trim();
+  };
+  const background = (id: MachineId, command: string) =>
+    host.init(id).start({
+      argv: ['/bin/bash', '-c', command],
+      cwd: '/home/user',
+      env: { PATH: '/usr/bin:/bin' },
+      user: 'user',
+      stdin: false,
+      onDisconnect: 'keep',
+    });
+
+  test('paused, uses no processor and loses no process, and goes on where it was', async () => {
+    const id = await host.create();
+    const run = await background(id, COUNTER);
+    await host.driver.pause(id);
+    await host.driver.pause(id);
+    expect(await host.driver.list()).toContainEqual({ id, state: 'paused' });
+    const before = (await host.driver.usage(id))?.cpuSeconds;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect((await host.driver.usage(id))?.cpuSeconds).toBe(before);
+    await host.driver.resume(id);
+    await host.driver.resume(id);
+    expect(await host.driver.list()).toContainEqual({ id, state: 'running' });
+    const count = Number(await text(id, 'cat count'));
+    expect(Number(await text(id, 'sleep 0.3; cat count'))).toBeGreaterThan(count);
+    expect((await host.init(id).runs()).map(({ pid }) => pid)).toContain(run.pid);
+    run.close();
+    await host.driver.destroy(id);
+  });
+
+  test('that is paused can be destroyed', async () => {
+    const id = await host.create();
+    await host.driver.pause(id);
+    await host.driver.destroy(id);
+    expect((await host.driver.list()).map((found) => found.id)).not.toContain(id);
+  });
+
+  test('stopped, ends its processes politely and keeps its disk, from which it boots again', async () => {
+    const id = await host.create();
+    const run = await background(
+      id,
+      `trap 'echo asked > /home/user/said; exit 0' TERM; echo up; while true; do sleep 0.05; done`,
+    );
+    for await (const event of run) if (event.kind === 'output') break;
+    await text(id, 'echo kept > file; sudo apt-get --version > /dev/null; sudo sh -c "echo mine > /etc/mine"');
+    const bootId = await text(id, 'cat /proc/1/stat | cut -d" " -f22');
+    await host.driver.stop(id);
+    await host.driver.stop(id);
+    expect(await host.driver.list()).toContainEqual({ id, state: 'remains' });
+    expect((await host.sh(id, 'true')).kind).toBe('lost');
+    await host.driver.boot(spec(id), FOREVER);
+    expect(await host.driver.list()).toContainEqual({ id, state: 'running' });
+    expect(await text(id, 'cat file said /etc/mine')).toBe('kept\nasked\nmine');
+    expect(await text(id, 'cat /proc/1/stat | cut -d" " -f22')).not.toBe(bootId);
+    await host.driver.destroy(id);
+  });
+
+  test('boots over the base image that it was made from, whatever is the base image by then', async () => {
+    const { baseImage } = host.driver;
+    const id = await host.create({ image: baseImage });
+    expect(await host.driver.isCurrent(id)).toBe(true);
+    await text(id, 'sudo sh -c "echo mine > /etc/mine"');
+    const images = join(host.options.images.base, '../..');
+    const newer = {
+      ...host.options,
+      images: { ...host.options.images, base: join(images, 'base-ffffffffffffffff/rootfs') },
+    };
+    const upgraded = await openOciDriver(newer);
+    expect(await upgraded.isCurrent(id)).toBe(false);
+    await upgraded.stop(id);
+    await upgraded.boot({ ...spec(id), image: baseImage }, FOREVER);
+    expect(await text(id, 'cat /etc/mine; readlink -e /bin/bash')).toBe('mine\n/usr/bin/bash');
+    await upgraded.stop(id);
+    await expect(upgraded.boot({ ...spec(id), image: 'base-0000000000000000' }, FOREVER)).rejects.toMatchObject({
+      code: 'conflict',
+      message: 'The base image that this disk belongs to is not on the server any more.',
+    });
+    await upgraded.destroy(id);
+  });
+
+  test('is stopped within seconds, also where a process will not hear of it', async () => {
+    const id = await host.create();
+    const run = await background(id, `trap '' TERM; echo up; while true; do sleep 0.05; done`);
+    for await (const event of run) if (event.kind === 'output') break;
+    await host.driver.stop(id);
+    expect((await host.sh(id, 'true')).kind).toBe('lost');
+    await host.driver.destroy(id);
+  });
+});

@@ -1,0 +1,96 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { MachineId } from '../../src/kernel/ids.ts';
+import { newSnapshotId, prepareTestHost, RUNTIMES, SMALL, testHost, type TestHost } from './host.ts';
+
+const FOREVER = new AbortController().signal;
+const FORKS = 4;
+
+beforeAll(async () => {
+  await prepareTestHost();
+}, 900_000);
+
+describe.each(RUNTIMES)('a snapshot (%s)', (runtime) => {
+  let host: TestHost;
+  let id: MachineId;
+
+  beforeAll(async () => {
+    host = await testHost(runtime);
+    id = await host.create();
+  });
+  afterAll(() => host.dispose());
+
+  const text = async (machine: MachineId, command: string) => {
+    const outcome = await host.sh(machine, command, { user: 'root' });
+    expect({ ...outcome, stdout: '' }).toMatchObject({ kind: 'exited', exitCode: 0 });
+    return outcome.stdout.toString().trim();
+  };
+
+  test('of a running machine holds what was written up to its moment, and nothing later', async () => {
+    const name = newSnapshotId();
+    await text(
+      id,
+      'echo before > /root/a; head -c 3000000 /dev/urandom > /root/bytes; mkdir /srv/d; chown 1000 /srv/d',
+    );
+    const sum = await text(id, 'sha256sum < /root/bytes');
+    const { bytes } = await host.driver.snapshot(id, name, FOREVER);
+    expect(bytes).toBeGreaterThan(3_000_000);
+    await text(id, 'echo after > /root/a; rm /root/bytes');
+    const copy = await host.create({ snapshot: name });
+    expect(await text(copy, 'cat /root/a; stat -c %u /srv/d')).toBe('before\n1000');
+    expect(await text(copy, 'sha256sum < /root/bytes')).toBe(sum);
+    expect(await text(id, 'cat /root/a')).toBe('after');
+    await host.driver.destroy(copy);
+    await host.driver.removeSnapshot(name);
+  });
+
+  test('makes many machines, each with a name and a machine-id of its own, that do not see each other’s files', async () => {
+    const name = newSnapshotId();
+    await text(id, 'echo stolen > /etc/machine-id; echo shared > /root/shared');
+    await host.driver.snapshot(id, name, FOREVER);
+    const forks = await Promise.all(Array.from({ length: FORKS }, () => host.create({ snapshot: name })));
+    await Promise.all(forks.map((fork, index) => text(fork, `echo ${index} >> /root/shared`)));
+    const seen = await Promise.all(forks.map((fork) => text(fork, 'cat /root/shared')));
+    expect(seen).toEqual(forks.map((_, index) => `shared\n${index}`));
+    const names = await Promise.all(forks.map((fork) => text(fork, 'cat /etc/machine-id /etc/hostname; hostname')));
+    expect(new Set(names).size).toBe(FORKS);
+    expect(names.join('\n')).not.toContain('stolen');
+    await Promise.all(forks.map((fork) => host.driver.destroy(fork)));
+    await host.driver.removeSnapshot(name);
+  });
+
+  test('may become a larger disk, and never a smaller one', async () => {
+    const name = newSnapshotId();
+    await host.driver.snapshot(id, name, FOREVER);
+    const larger = await host.create({ snapshot: name, limits: { ...SMALL, diskGb: 1 } });
+    expect(Number(await text(larger, 'df -m --output=size / | tail -1'))).toBeGreaterThan(900);
+    await host.driver.destroy(larger);
+    await expect(host.create({ snapshot: name, limits: { ...SMALL, diskGb: 0.1 } })).rejects.toThrow();
+    for (const { id: left } of await host.driver.list()) if (left !== id) await host.driver.destroy(left as MachineId);
+    await host.driver.removeSnapshot(name);
+  });
+
+  test('of a paused machine leaves it paused, of a stopped one finds its disk', async () => {
+    const [paused, stopped] = [newSnapshotId(), newSnapshotId()];
+    const machine = await host.create();
+    await text(machine, 'echo here > /root/file');
+    await host.driver.pause(machine);
+    await host.driver.snapshot(machine, paused, FOREVER);
+    expect(await host.driver.list()).toContainEqual({ id: machine, state: 'paused' });
+    await host.driver.stop(machine);
+    await host.driver.snapshot(machine, stopped, FOREVER);
+    await host.driver.destroy(machine);
+    for (const name of [paused, stopped]) {
+      const copy = await host.create({ snapshot: name });
+      expect(await text(copy, 'cat /root/file')).toBe('here');
+      await host.driver.destroy(copy);
+    }
+    expect((await host.driver.snapshots()).toSorted()).toEqual([paused, stopped].toSorted());
+    for (const name of [paused, stopped, paused]) await host.driver.removeSnapshot(name);
+    expect(await host.driver.snapshots()).toEqual([]);
+  });
+
+  test('that fails leaves no copy', async () => {
+    await expect(host.driver.snapshot('mch_unknown' as MachineId, newSnapshotId(), FOREVER)).rejects.toThrow();
+    expect(await host.driver.snapshots()).toEqual([]);
+  });
+});

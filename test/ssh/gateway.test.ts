@@ -1,0 +1,131 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { MachineId } from '../../src/kernel/ids.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import { createLog } from '../../src/platform/log.ts';
+import { createSshGateway, type SshGateway } from '../../src/proxy/ssh-gateway.ts';
+import { eventually } from '../harness/agent.ts';
+import { freePorts } from './ports.ts';
+
+const one = 'mch_one' as MachineId;
+const host = '127.0.0.1';
+
+let echo: Server;
+let gateways: SshGateway[];
+let doors: { machineId: MachineId; port: number }[];
+let port: number;
+
+const gateway = (): SshGateway => {
+  const made = createSshGateway({ host, clock: systemClock, log: createLog({ level: 'fatal' }) });
+  gateways.push(made);
+  return made;
+};
+
+/** What stands for a machine is a server on this host that gives back what it gets. */
+const ssh = {
+  doors: async () => doors,
+  async connect() {
+    const socket = connect({ port: (echo.address() as AddressInfo).port, host, allowHalfOpen: true });
+    await once(socket, 'connect');
+    return socket;
+  },
+};
+
+beforeEach(async () => {
+  gateways = [];
+  doors = [];
+  ({ first: port } = await freePorts(2));
+  echo = createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket).on('error', () => {}));
+  echo.listen(0, host);
+  await once(echo, 'listening');
+});
+afterEach(() => {
+  for (const each of gateways) each.close();
+  echo.close();
+});
+
+async function visit(): Promise<Socket> {
+  const socket = connect({ port, host });
+  await once(socket, 'connect');
+  return socket;
+}
+
+const isOpen = (): Promise<boolean> =>
+  visit().then(
+    (socket) => (socket.destroy(), true),
+    () => false,
+  );
+
+describe('the gateway', () => {
+  test('passes on what comes, both ways and until the end of each', async () => {
+    const made = gateway();
+    await made.serve(ssh);
+    expect(await made.listen({ machineId: one, port })).toBe(true);
+    doors = [{ machineId: one, port }];
+    const socket = await visit();
+    const sent = Buffer.alloc(3_000_000, 'x');
+    socket.end(sent);
+    const chunks: Buffer[] = [];
+    for await (const chunk of socket) chunks.push(chunk as Buffer);
+    expect(Buffer.concat(chunks).equals(sent)).toBe(true);
+  });
+
+  test('loses nothing of what a machine said before it hung up', async () => {
+    const said = Buffer.alloc(3_000_000, 'y');
+    const speaker = createServer((socket) => void socket.end(said));
+    speaker.listen(0, host);
+    await once(speaker, 'listening');
+    const made = gateway();
+    await made.serve({
+      ...ssh,
+      connect: async () => connect({ port: (speaker.address() as AddressInfo).port, host }),
+    });
+    await made.listen({ machineId: one, port });
+    const socket = await visit();
+    await sleep(300);
+    const chunks: Buffer[] = [];
+    for await (const chunk of socket) chunks.push(chunk as Buffer);
+    expect(Buffer.concat(chunks).equals(said)).toBe(true);
+    speaker.close();
+  });
+
+  test('cuts who is inside when a machine takes no SSH any more', async () => {
+    const made = gateway();
+    await made.serve(ssh);
+    await made.listen({ machineId: one, port });
+    const socket = await visit();
+    socket.write('x');
+    await once(socket, 'data');
+    made.unlisten(one);
+    await once(socket, 'close');
+    expect(await isOpen()).toBe(false);
+  });
+
+  test('ends the connection of whoever cannot be led to a machine', async () => {
+    const made = gateway();
+    await made.serve({ ...ssh, connect: async () => Promise.reject(new Error('gone')) });
+    await made.listen({ machineId: one, port });
+    const socket = await visit();
+    await once(socket.resume(), 'close');
+  });
+
+  test('listens for machines that others have let in, and no more for those that have ended', async () => {
+    doors = [{ machineId: one, port }];
+    await gateway().serve(ssh);
+    expect(await isOpen()).toBe(true);
+    doors = [];
+    await eventually(isOpen, (open) => !open, 10_000);
+  });
+
+  test('of two processes one serves, and the other when that one ends', async () => {
+    doors = [{ machineId: one, port }];
+    const [first, second] = [gateway(), gateway()];
+    await first.serve(ssh);
+    await second.serve(ssh);
+    expect(await second.listen({ machineId: one, port })).toBe(false);
+    first.close();
+    await eventually(isOpen, Boolean, 10_000);
+  });
+});
