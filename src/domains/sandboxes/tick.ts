@@ -1,0 +1,151 @@
+import { isAppError } from '../../kernel/errors.ts';
+import { parseId, type SandboxId } from '../../kernel/ids.ts';
+import type { Op } from '../../kernel/op.ts';
+import { after, DAY, elapsedMs, MINUTE } from '../../kernel/time.ts';
+import type { Tx } from '../../platform/db.ts';
+import { followFacts, type Fact } from '../../platform/outbox.ts';
+import { ABANDONED_AFTER_MS } from './begin.ts';
+import { available, pay } from './billing.ts';
+import { endWithin, removeMachine } from './end.ts';
+import { abandonedForks } from './fork-store.ts';
+import type { Kept } from './kept.ts';
+import { affordablePeriods, paidUntil, periodsDue, prepay } from '../ledger/index.ts';
+import { carryOut, pauseWithin } from './rest.ts';
+import { LEASE_MS } from './sandbox.ts';
+import { removeForkSnapshot } from './snapshots.ts';
+import { forgetStarting, lockByMachine, lockDue, saveSandbox, takeUnsettled } from './store.ts';
+import { steadfast, type SandboxesWorld } from './world.ts';
+
+const AT_ONCE = 8;
+const BATCH = 100;
+/** Longer than a hundred sandboxes take to be made. */
+const ABANDONED_FORK_MS = 10 * MINUTE;
+/** Whose machine facts it reads. */
+const FOLLOWER = 'sandboxes';
+const MACHINE_DESTROYED = 'machine.destroyed';
+
+/** Does what is due by the platform's clock. Any number of processes may do it at the same time. */
+export async function tick(world: SandboxesWorld, op: Op): Promise<number> {
+  const followed = await followFacts(world.db, FOLLOWER, (tx, fact) => endIfLost(world, tx, op, fact));
+  const due = await doDue(world, op);
+  const tidied = await tidyUp(world, op);
+  return followed + due + tidied;
+}
+
+/** A sandbox whose machine is gone is over, and pays for no more than it had. */
+async function endIfLost(world: SandboxesWorld, tx: Tx, op: Op, fact: Fact): Promise<void> {
+  const machineId = fact.type === MACHINE_DESTROYED ? parseId('machine', fact.subject) : undefined;
+  const kept = machineId && (await lockByMachine(tx, machineId));
+  if (!kept) return;
+  if (kept.state === 'starting') return void (await forgetStarting(tx, kept.id, kept.machineId));
+  await endWithin(world, tx, op, kept, { until: fact.at, reason: 'lost' });
+}
+
+/** Periods to be paid and times that are over. One that fails is left for the next turn and stops no other. */
+async function doDue(world: SandboxesWorld, op: Op): Promise<number> {
+  const failed = new Set<SandboxId>();
+  let done = 0;
+  const worker = async () => {
+    while (!op.signal.aborted) {
+      const outcome = await doNext(world, op, failed);
+      if (outcome === 'none') return;
+      if (outcome === 'done') done++;
+    }
+  };
+  // Mostly nothing is due, which one look tells.
+  const first = await doNext(world, op, failed);
+  if (first === 'none') return 0;
+  if (first === 'done') done++;
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  return done;
+}
+
+async function doNext(world: SandboxesWorld, op: Op, failed: Set<SandboxId>): Promise<'done' | 'failed' | 'none'> {
+  let found: Kept | undefined;
+  try {
+    const next = await world.db.transact(async (tx) => {
+      found = await lockDue(tx, op.now, [...failed]);
+      return found && decide(world, tx, op, found);
+    });
+    if (!next) return 'none';
+    await follow(world, op, next);
+    return 'done';
+  } catch (error) {
+    if (!found) throw error;
+    failed.add(found.id);
+    world.log.warn({ sandboxId: found.id, err: error }, 'what was due for a sandbox could not be done yet');
+    return 'failed';
+  }
+}
+
+/** What becomes of one that is due, written down with its money. Its machine follows. */
+async function decide(world: SandboxesWorld, tx: Tx, op: Op, kept: Kept): Promise<Kept> {
+  const { endAt } = kept;
+  if (endAt && endAt <= op.now) return timeOver(world, tx, op, kept, { until: endAt, why: 'timeout' });
+  const paid = await payOn(world, tx, op, kept);
+  if (paid.meter.paidMs > kept.meter.paidMs && periodsDue(paid.meter, op.now) === 0) {
+    const next = { ...paid, leaseUntil: leaseOf(paid, op.now) };
+    await saveSandbox(tx, next);
+    return next;
+  }
+  // It ran on for a moment after its money was used up: nobody pays for that.
+  return timeOver(world, tx, op, paid, { until: paidUntil(paid.meter) ?? op.now, why: 'money' });
+}
+
+type Over = { until: Date; why: 'timeout' | 'money' };
+
+function timeOver(world: SandboxesWorld, tx: Tx, op: Op, kept: Kept, { until, why }: Over): Promise<Kept> {
+  const { onTimeout, keepMemory } = kept.lifecycle;
+  return onTimeout === 'pause'
+    ? pauseWithin(world, tx, op, kept, { until, by: why, keepMemory })
+    : endWithin(world, tx, op, kept, { until, reason: why });
+}
+
+/** All periods that are due in one payment or, where that is too much, as many as can be had. */
+async function payOn({ ledger }: SandboxesWorld, tx: Tx, op: Op, kept: Kept): Promise<Kept> {
+  const due = periodsDue(kept.meter, op.now);
+  const payFor = (periods: number) => pay(ledger, tx, op, kept, prepay(kept.meter, periods)).catch(unaffordable);
+  const paid = await payFor(due);
+  if (paid) return paid;
+  const affordable = Math.min(due, affordablePeriods(kept.meter, await available(ledger, tx, kept)));
+  return (affordable > 0 ? await payFor(affordable) : undefined) ?? kept;
+}
+
+function unaffordable(error: unknown): undefined {
+  if (!isAppError(error, 'unaffordable')) throw error;
+  return undefined;
+}
+
+const leaseOf = ({ leaseUntil }: Kept, now: Date): Date =>
+  elapsedMs(now, leaseUntil) < LEASE_MS - DAY ? after(now, LEASE_MS) : leaseUntil;
+
+async function follow(world: SandboxesWorld, op: Op, next: Kept): Promise<void> {
+  if (next.state === 'destroyed') return removeMachine(world, op, next);
+  if (next.moving) return carryOut(world, op, next);
+  if (next.leaseUntil.getTime() === op.now.getTime() + LEASE_MS)
+    await world.machines.extendLease(steadfast(op), next.machineId, next.leaseUntil);
+}
+
+/** Finishes or removes what somebody began who is gone. */
+async function tidyUp(world: SandboxesWorld, op: Op): Promise<number> {
+  const unsettled = await world.db.transact((tx) => takeUnsettled(tx, ABANDONED_AFTER_MS, BATCH));
+  const queue = unsettled.values();
+  const worker = async () => {
+    for (const kept of queue) await settleOne(world, op, kept).catch((error) => notYet(world, kept, error));
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  const forks = await abandonedForks(world.db, ABANDONED_FORK_MS, BATCH);
+  for (const snapshotId of forks) await removeForkSnapshot(world, op, snapshotId);
+  return unsettled.length;
+}
+
+async function settleOne(world: SandboxesWorld, op: Op, kept: Kept): Promise<void> {
+  if (kept.state === 'destroyed') return removeMachine(world, op, kept);
+  if (kept.moving) return carryOut(world, op, kept);
+  if (kept.state !== 'starting') return;
+  await world.db.transact((tx) => forgetStarting(tx, kept.id, kept.machineId));
+  await world.machines.destroy(steadfast(op), kept.machineId);
+}
+
+const notYet = (world: SandboxesWorld, { id }: Kept, error: unknown): void =>
+  world.log.warn({ sandboxId: id, err: error }, 'a sandbox could not be settled yet');
