@@ -1,0 +1,115 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { link, mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+
+/** SHA-256 of a content in lower-case hex: its name. */
+export type Sha256 = string;
+
+const HASH = /^[0-9a-f]{64}$/;
+/** Files are spread over so many folders as two hex digits can name. */
+const FOLDER_DIGITS = 2;
+const DRAFTS = 'drafts';
+
+/**
+ * Contents under the name of their own hash. A content is whole when it has its name: it is written as a draft,
+ * flushed, and given its name in one step, so that a crash leaves a draft and never half a content.
+ */
+export type Blobs = {
+  put(content: Uint8Array | string): Promise<Sha256>;
+  putStream(content: AsyncIterable<Uint8Array>): Promise<{ sha256: Sha256; bytes: number }>;
+  has(sha256: Sha256): Promise<boolean>;
+  read(sha256: Sha256): Promise<Buffer>;
+  stream(sha256: Sha256): Readable;
+  /** Removes what imports that died have left before a time; answers how many. */
+  removeDrafts(before: Date): Promise<number>;
+};
+
+export function openBlobs(dir: string): Blobs {
+  const pathOf = (sha256: Sha256): string => {
+    if (!HASH.test(sha256)) throw new Error(`${sha256} is not the name of a content`);
+    return join(dir, sha256.slice(0, FOLDER_DIGITS), sha256);
+  };
+  const has = async (sha256: Sha256): Promise<boolean> => stat(pathOf(sha256)).then(() => true, absent);
+
+  async function putStream(content: AsyncIterable<Uint8Array>): Promise<{ sha256: Sha256; bytes: number }> {
+    const draft = join(dir, DRAFTS, randomBytes(12).toString('hex'));
+    await mkdir(join(dir, DRAFTS), { recursive: true });
+    try {
+      const { sha256, bytes } = await write(draft, content);
+      await name(draft, sha256);
+      return { sha256, bytes };
+    } finally {
+      await rm(draft, { force: true });
+    }
+  }
+
+  /** Of two who bring the same content at once, the second finds it there. */
+  async function name(draft: string, sha256: Sha256): Promise<void> {
+    const path = pathOf(sha256);
+    const folder = join(path, '..');
+    await mkdir(folder, { recursive: true });
+    await link(draft, path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+    await flushFolder(folder);
+  }
+
+  return {
+    put: async (content) => {
+      const bytes = typeof content === 'string' ? Buffer.from(content) : content;
+      const sha256 = createHash('sha256').update(bytes).digest('hex');
+      return (await has(sha256)) ? sha256 : (await putStream(once(bytes))).sha256;
+    },
+    putStream,
+    has,
+    read: (sha256) => readFile(pathOf(sha256)),
+    stream: (sha256) => createReadStream(pathOf(sha256)),
+    async removeDrafts(before) {
+      const names = await readdir(join(dir, DRAFTS)).catch(noFolder);
+      const drafts = names.map((draft) => join(dir, DRAFTS, draft));
+      const isLeft = await Promise.all(drafts.map((draft) => stat(draft).then(({ mtime }) => mtime <= before, absent)));
+      const left = drafts.filter((_draft, index) => isLeft[index]);
+      await Promise.all(left.map((draft) => rm(draft, { force: true })));
+      return left.length;
+    },
+  };
+}
+
+async function write(path: string, content: AsyncIterable<Uint8Array>): Promise<{ sha256: Sha256; bytes: number }> {
+  const file = await open(path, 'wx', 0o600);
+  const hash = createHash('sha256');
+  let bytes = 0;
+  try {
+    for await (const chunk of content) {
+      hash.update(chunk);
+      bytes += chunk.length;
+      await file.writeFile(chunk);
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  return { sha256: hash.digest('hex'), bytes };
+}
+
+/** A new name is there after a crash only when its folder was flushed too. */
+async function flushFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  await folder.sync().finally(() => folder.close());
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
+function noFolder(error: NodeJS.ErrnoException): string[] {
+  if (error.code !== 'ENOENT') throw error;
+  return [];
+}
+
+function absent(error: NodeJS.ErrnoException): false {
+  if (error.code !== 'ENOENT') throw error;
+  return false;
+}
