@@ -1,0 +1,63 @@
+import { randomUUID } from 'node:crypto';
+import { isAppError } from '../../kernel/errors.ts';
+import type { ServerId } from '../../kernel/ids.ts';
+import type { Op } from '../../kernel/op.ts';
+import { remove } from './end.ts';
+import { move } from './move.ts';
+import { provision } from './provision.ts';
+import type { Server } from './server.ts';
+import { claimUnsettled, letGo, stayClaimed } from './store.ts';
+import type { ComputeWorld } from './world.ts';
+
+/** A server that somebody works on is his for so long after he last said so. */
+const CLAIM_MS = 20_000;
+const BEAT_MS = 5_000;
+
+/** What came of one piece of work: what is left is gone on with at once, or by the sweep. */
+export type Progress = 'done' | 'later';
+
+/**
+ * Brings a server's machine to where its row says that it is, and goes on while that changes meanwhile. By anybody,
+ * any number of times: one at a time works on a server, and whoever comes beside him has nothing to do.
+ */
+export async function settle(world: ComputeWorld, op: Op, id: ServerId): Promise<void> {
+  while (!op.signal.aborted) {
+    const claim = randomUUID();
+    const server = await world.db.transact((tx) => claimUnsettled(tx, id, claim, CLAIM_MS));
+    if (!server) return;
+    if ((await whileClaimed(world, op, server, claim)) === 'later') return;
+  }
+}
+
+async function whileClaimed(world: ComputeWorld, op: Op, server: Server, claim: string): Promise<Progress> {
+  const beat = setInterval(() => {
+    world.db.transact((tx) => stayClaimed(tx, server.id, claim, CLAIM_MS)).catch(() => {}); // then another takes it over
+  }, BEAT_MS);
+  try {
+    return await work(world, op, server);
+  } catch (error) {
+    const level = isAppError(error) ? 'info' : 'warn';
+    world.log[level]({ serverId: server.id, state: server.state, err: error }, 'a server could not be settled yet');
+    return 'later';
+  } finally {
+    clearInterval(beat);
+    await world.db.transact((tx) => letGo(tx, server.id, claim));
+  }
+}
+
+async function work(world: ComputeWorld, op: Op, server: Server): Promise<Progress> {
+  switch (server.state) {
+    case 'provisioning':
+      return provision(world, op, server);
+    case 'destroying':
+    case 'error':
+      await remove(world, op, server);
+      return 'done';
+    case 'active':
+    case 'suspended':
+      await move(world, op, server);
+      return 'done';
+    case 'destroyed':
+      return 'done';
+  }
+}
