@@ -1,0 +1,66 @@
+import type { Proof, Total } from '../../domains/ledger/index.ts';
+import type { ListedMachine, Usage } from '../../domains/machines/index.ts';
+import { toDecimal, type Currency } from '../../kernel/money.ts';
+
+export const presentMachine = (machine: ListedMachine) => ({
+  id: machine.id,
+  driver: machine.driver,
+  tier: machine.tier,
+  state: machine.state,
+  account_id: machine.accountId,
+  purpose: machine.purpose,
+  limits: {
+    vcpu: machine.limits.vcpus,
+    memory_mb: machine.limits.memoryMb,
+    disk_gb: machine.limits.diskGb,
+    processes: machine.limits.pids,
+  },
+  usage: machine.usage ? presentUsage(machine.usage) : null,
+  created_at: machine.createdAt.toISOString(),
+});
+
+const presentUsage = (usage: Usage) => ({
+  cpu_seconds: usage.cpuSeconds,
+  memory_bytes: usage.memoryBytes,
+  disk_bytes: usage.diskBytes,
+  processes: usage.processes,
+  network_received_bytes: usage.networkReceivedBytes,
+  network_sent_bytes: usage.networkSentBytes,
+});
+
+export const presentProof = (currency: Currency, proof: Proof) => ({
+  valid: proof.valid,
+  sum_of_balances: toDecimal(proof.sumOfBalances, currency),
+  sum_of_holds: toDecimal(proof.sumOfHolds, currency),
+  entries_checked: Number(proof.entriesChecked),
+  discrepancies: proof.discrepancies,
+});
+
+/** The grid's own equation: whatever was minted is in wallets, in the vault, in escrow or in bounties. */
+export function presentTckProof(proof: Proof, totals: Total[]) {
+  const posted = (kind: string) =>
+    totals.find((total) => total.currency === 'TCK' && total.kind === kind)?.posted ?? 0n;
+  const minted = -posted('mint');
+  const places = {
+    wallets: posted('wallet'),
+    vault: posted('vault'),
+    escrow: posted('escrow'),
+    bounties: posted('bounty'),
+  };
+  const accounted = places.wallets + places.vault + places.escrow + places.bounties;
+  const shown = (amount: bigint) => toDecimal(amount, 'TCK');
+  return {
+    valid: proof.valid && minted === accounted,
+    total_minted: shown(minted),
+    total_in_wallets: shown(places.wallets),
+    total_in_vault: shown(places.vault),
+    total_in_escrow: shown(places.escrow),
+    total_in_bounties: shown(places.bounties),
+    sum_accounted: shown(accounted),
+    discrepancy: shown(minted - accounted),
+    conservation: {
+      equation: 'total_minted = total_in_wallets + total_in_vault + total_in_escrow + total_in_bounties',
+      holds: minted === accounted,
+    },
+  };
+}

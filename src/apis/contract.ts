@@ -1,0 +1,147 @@
+import type { Readable } from 'node:stream';
+import type { z } from 'zod';
+import type { AppError, Code } from '../kernel/errors.ts';
+import type { AccountOp, Actor, Op, Scope } from '../kernel/op.ts';
+import type { Channel } from '../platform/websocket.ts';
+
+/**
+ * The typed route table. Each API folder declares its routes with `route`; the same table validates requests, answers
+ * them, and is the OpenAPI document.
+ *
+ * Who may call a route: anybody; an account with its key; the operator with the admin key; the operator, or a
+ * program on the server's own host.
+ */
+export type Access = 'public' | 'account' | 'admin' | 'operator';
+
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+/** A body that is a `Readable` is sent as it comes; everything else as JSON. */
+export type Answer = {
+  status: number;
+  body: unknown;
+  headers?: Record<string, string>;
+  /** Takes the connection as a WebSocket, in place of a body. Only of a route that `upgrades`. */
+  upgrade?: (channel: Channel) => Promise<void>;
+};
+export type { Channel } from '../platform/websocket.ts';
+
+/** So many requests in so much time. */
+export type AddressLimit = { name: string; max: number; windowMs: number };
+
+type Inputs = { params: unknown; query: unknown; body: unknown };
+
+export type RouteSpec<
+  A extends Access,
+  P extends z.ZodType,
+  Q extends z.ZodType,
+  B extends z.ZodType,
+  S extends boolean,
+> = {
+  method: Method;
+  /** Path with `:name` parameters. */
+  path: string;
+  /** Its `operationId`, where what follows from its path is another route's. */
+  operationId?: string;
+  /** The route's own path, where this is a second one. */
+  aliasOf?: string;
+  tag: string;
+  summary: string;
+  description?: string;
+  access: A;
+  /** Any one of these lets a scoped key in. Only for `account` routes. */
+  scopes?: readonly Scope[];
+  params?: P;
+  query?: Q;
+  body?: B;
+  /** Takes the request's body as it comes, of any type and length: `input.body` is a `Readable`. */
+  stream?: S;
+  /** A WebSocket: its answer takes the connection. */
+  upgrades?: true;
+  /** The success replies by status. Error replies come from the API's own error table. */
+  replies: Record<number, { description: string; schema: z.ZodType; contentType?: string }>;
+  /** What can go wrong beside what every route of its kind shares; told in the OpenAPI document. */
+  fails?: readonly Code[];
+  /** Creates or spends: an `Idempotency-Key` makes a repetition answer the first reply. */
+  idempotent?: true;
+  /** A field of the body that may carry the `Idempotency-Key` as well. */
+  idempotencyField?: string;
+  /** Requests from one network address. */
+  addressLimit?: AddressLimit;
+  /** Bytes of request body at the most; the server's default where absent. */
+  bodyLimit?: number;
+  handle(
+    op: A extends 'account' ? AccountOp : Op,
+    input: { params: z.output<P>; query: z.output<Q>; body: S extends true ? Readable : z.output<B> },
+  ): Promise<Answer>;
+};
+
+/** A route whose input types are forgotten: what the server and the OpenAPI document work with. */
+export type Route = Omit<RouteSpec<Access, z.ZodType, z.ZodType, z.ZodType, boolean>, 'handle'> & {
+  handle(op: Op, input: Inputs): Promise<Answer>;
+};
+
+/** Declares a route; the handler's input has the types of the schemas beside it. */
+export function route<
+  A extends Access,
+  P extends z.ZodType = z.ZodType<unknown>,
+  Q extends z.ZodType = z.ZodType<unknown>,
+  B extends z.ZodType = z.ZodType<unknown>,
+  S extends boolean = false,
+>(spec: RouteSpec<A, P, Q, B, S>): Route {
+  // The one place where input types are erased: `serve` calls `handle` only with what the schemas have parsed and the
+  // actor that `access` asks for.
+  return spec;
+}
+
+/** A request as it came, for routes that are no JSON: its body is a stream that nobody has read yet. */
+export type RawRequest = {
+  method: string;
+  params: Readonly<Record<string, string | undefined>>;
+  query: URLSearchParams;
+  headers: Readonly<Record<string, string | string[] | undefined>>;
+  body: Readable;
+};
+
+/** A body that breaks off ends the connection, so that nobody takes what has come for the whole. */
+export type RawAnswer = { status: number; headers?: Record<string, string | number>; body?: string | Readable };
+
+/**
+ * A route with a protocol of its own: streams, files, uploads. It recognises its callers itself; `unauthenticated`
+ * counts against the caller's address. It is in no OpenAPI document.
+ */
+export type RawRoute = {
+  method: Method;
+  path: string;
+  handle(op: Op, request: RawRequest): Promise<RawAnswer>;
+  presentError(error: AppError): Answer;
+};
+
+export type Credentials = {
+  /** Authorization header as it came. */
+  authorization: string | undefined;
+  /** X-API-KEY header. */
+  apiKey: string | undefined;
+};
+
+/** One public contract: its routes, and how it recognises callers and words errors. */
+export type Api = {
+  name: string;
+  title: string;
+  routes: Route[];
+  /** Routes beside the table, with a protocol of their own. */
+  raw?: RawRoute[];
+  /** Requests of one account in this contract, where it allows more than others. */
+  accountLimit?: AddressLimit;
+  /** Whether an unknown path is answered in this contract's shape. */
+  owns(path: string): boolean;
+  presentError(error: AppError): Answer;
+  /** Schema of the error body, for the OpenAPI document. */
+  errorSchema: z.ZodType;
+};
+
+/** Who calls. Throws `unauthenticated` where a credential is wrong, answers anonymous where there is none. */
+export type Authenticate = (credentials: Credentials, op: Op) => Promise<Actor>;
+
+export const ok = (body: unknown): Answer => ({ status: 200, body });
+export const created = (body: unknown): Answer => ({ status: 201, body });
+export const accepted = (body: unknown): Answer => ({ status: 202, body });

@@ -1,0 +1,137 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Machines } from '../../../domains/machines/index.ts';
+import type { Sandbox, Sandboxes } from '../../../domains/sandboxes/index.ts';
+import { AppError } from '../../../kernel/errors.ts';
+import type { Op } from '../../../kernel/op.ts';
+import { SECOND } from '../../../kernel/time.ts';
+import type { RawRequest } from '../../contract.ts';
+import { isGone, SandboxGone } from './failure.ts';
+
+export type EnvdDomains = {
+  machines: Pick<
+    Machines,
+    | 'attach'
+    | 'closeRunInput'
+    | 'home'
+    | 'inputRun'
+    | 'listTree'
+    | 'makeDirectory'
+    | 'move'
+    | 'readStream'
+    | 'remove'
+    | 'resizeRun'
+    | 'run'
+    | 'runs'
+    | 'samples'
+    | 'signalRun'
+    | 'stat'
+    | 'usage'
+    | 'watch'
+    | 'writeStream'
+  >;
+  sandboxes: Pick<Sandboxes, 'accessToken' | 'awake' | 'byAccessToken' | 'byCode'>;
+};
+
+/** What this process keeps of its visitors: how many streams each sandbox has open. */
+export type EnvdWorld = EnvdDomains & { openStreams: Map<string, number> };
+
+/** One request to the daemon of one sandbox, whose caller has shown that it may. */
+export type Visit = EnvdWorld & {
+  /** Acts for the platform: the sandbox's own token has let the caller in, and it reaches this one machine. */
+  op: Op;
+  sandbox: Sandbox;
+  request: RawRequest;
+};
+
+/** Port that clients write for the daemon itself. */
+export const ENVD_PORT = '49983';
+const SANDBOX_ID = 'e2b-sandbox-id';
+const SANDBOX_PORT = 'e2b-sandbox-port';
+const ACCESS_TOKEN = 'x-access-token';
+export const DEFAULT_USER = 'user';
+
+export const headerOf = ({ headers }: RawRequest, name: string): string | undefined => {
+  const value = headers[name];
+  return typeof value === 'string' ? value : value?.[0];
+};
+
+/** The sandbox that a request names, in whatever state. Throws `SandboxGone` where there is none. */
+export async function named(domains: EnvdDomains, request: RawRequest): Promise<Sandbox> {
+  const code = headerOf(request, SANDBOX_ID);
+  if (!code) throw new AppError('invalid', 'The E2b-Sandbox-Id header is missing');
+  if ((headerOf(request, SANDBOX_PORT) ?? ENVD_PORT) !== ENVD_PORT)
+    throw new AppError('invalid', `Only port ${ENVD_PORT} is reached here; other ports have host names of their own`);
+  const sandbox = await domains.sandboxes.byCode(code);
+  if (!sandbox || sandbox.state === 'destroyed') throw new SandboxGone(code);
+  return sandbox;
+}
+
+/** Lets in whoever has the sandbox's token. */
+export async function visit(world: EnvdWorld, op: Op, request: RawRequest): Promise<Visit> {
+  const sandbox = await named(world, request);
+  const token = headerOf(request, ACCESS_TOKEN);
+  if (token === undefined || !isSame(token, world.sandboxes.accessToken(sandbox)))
+    throw new AppError('unauthenticated', 'Invalid access token');
+  return enter(world, op, request, sandbox);
+}
+
+/** As `visit` for files, which a signature in the URL opens as well; it may even name the sandbox by itself. */
+export async function visitFiles(
+  world: EnvdWorld,
+  op: Op,
+  request: RawRequest,
+  operation: 'read' | 'write',
+): Promise<Visit> {
+  if (headerOf(request, ACCESS_TOKEN) !== undefined) return visit(world, op, request);
+  const signature = request.query.get('signature');
+  if (signature === null) throw new AppError('unauthenticated', 'missing signature query parameter');
+  const fits = (token: string): boolean => isSame(signature, signatureOf(request.query, operation, token));
+  const sandbox = await signedFor(world, request, fits);
+  const expiration = request.query.get('signature_expiration');
+  if (expiration && Number(expiration) * SECOND < op.now.getTime())
+    throw new AppError('unauthenticated', 'signature is already expired');
+  return enter(world, op, request, sandbox);
+}
+
+async function signedFor(
+  domains: EnvdDomains,
+  request: RawRequest,
+  fits: (token: string) => boolean,
+): Promise<Sandbox> {
+  if (headerOf(request, SANDBOX_ID) === undefined) {
+    const sandbox = await domains.sandboxes.byAccessToken(fits);
+    if (sandbox) return sandbox;
+  } else {
+    const sandbox = await named(domains, request);
+    if (fits(domains.sandboxes.accessToken(sandbox))) return sandbox;
+  }
+  throw new AppError('unauthenticated', 'invalid signature');
+}
+
+/** `v1_` and the SHA-256 of what the URL opens with which token; an absent expiration is left out with its colon. */
+export function signatureOf(query: URLSearchParams, operation: 'read' | 'write', token: string): string {
+  const expiration = query.get('signature_expiration');
+  const parts = [query.get('path') ?? '', operation, query.get('username') ?? '', token];
+  const text = [...parts, ...(expiration ? [expiration] : [])].join(':');
+  return `v1_${createHash('sha256').update(text).digest('base64').replace(/=+$/, '')}`;
+}
+
+/** Wakes the sandbox where traffic may. */
+async function enter(world: EnvdWorld, op: Op, request: RawRequest, sandbox: Sandbox): Promise<Visit> {
+  const awake = await world.sandboxes.awake(sandbox);
+  if (awake.state !== 'running') throw new SandboxGone(sandbox.code);
+  return { ...world, op: { ...op, actor: { kind: 'system', name: 'envd' } }, sandbox: awake, request };
+}
+
+/** Does what was asked of a sandbox, and words its being gone. */
+export async function within<Result>({ sandbox }: Visit, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    throw isGone(error) ? new SandboxGone(sandbox.code, { cause: error }) : error;
+  }
+}
+
+/** Compares without telling by its duration where they differ. */
+const isSame = (left: string, right: string): boolean => timingSafeEqual(digest(left), digest(right));
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest();

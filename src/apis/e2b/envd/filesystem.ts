@@ -1,0 +1,110 @@
+import { z } from 'zod';
+import { AppError, isAppError } from '../../../kernel/errors.ts';
+import { within, type Visit } from './access.ts';
+import { entryOf, type EntryInfo } from './entry.ts';
+import { RpcFailure } from './failure.ts';
+import { absolutePath, rpcUser } from './path.ts';
+import { readMessage } from './protocol.ts';
+
+/** filesystem.Filesystem, the calls that are answered at once (clause 3 of the sheet). */
+
+const MAX_DEPTH = 64;
+const MAX_ENTRIES = 20_000;
+/** Links whose targets are looked at at the same time. */
+const LINKS_AT_ONCE = 8;
+const Path = z.object({
+  path: z
+    .string()
+    .nullish()
+    .transform((path) => path ?? ''),
+});
+
+export const stat = (visit: Visit): Promise<unknown> =>
+  withPath(visit, async (user, path) => ({ entry: await entryAt(visit, user, path) }));
+
+export const makeDir = (visit: Visit): Promise<unknown> =>
+  withPath(visit, async (user, path) => {
+    const { machines, op, sandbox } = visit;
+    try {
+      const made = await machines.makeDirectory(op, sandbox.machineId, path, { user });
+      return { entry: await entryOf(visit, user, made) };
+    } catch (error) {
+      if (isAppError(error)) throw (await whyNotMade(visit, user, path)) ?? error;
+      throw error;
+    }
+  });
+
+/** A directory that is there is told from a file that is there; undefined where nothing is. */
+async function whyNotMade(visit: Visit, user: string, path: string): Promise<AppError | undefined> {
+  const { machines, op, sandbox } = visit;
+  const found = await machines.stat(op, sandbox.machineId, path, { user, follow: true }).catch(() => undefined);
+  if (!found) return undefined;
+  return found.kind === 'directory'
+    ? new RpcFailure('already_exists', `directory already exists: ${path}`)
+    : new RpcFailure('invalid_argument', `path already exists but it is not a directory: ${path}`);
+}
+
+export const move = (visit: Visit): Promise<unknown> =>
+  within(visit, async () => {
+    const { machines, op, sandbox, request } = visit;
+    const message = await readMessage(request, z.object({ source: z.string(), destination: z.string() }));
+    const user = await rpcUser(visit);
+    const source = await absolutePath(visit, user, message.source);
+    const destination = await absolutePath(visit, user, message.destination);
+    const moved = await named(source, () => machines.move(op, sandbox.machineId, source, destination, { user }));
+    return { entry: await entryOf(visit, user, moved) };
+  });
+
+export const remove = (visit: Visit): Promise<unknown> =>
+  withPath(visit, async (user, path) => {
+    const { machines, op, sandbox } = visit;
+    await machines.remove(op, sandbox.machineId, path, { user }).catch((error: unknown) => {
+      if (!isAppError(error, 'not_found')) throw error;
+    });
+    return {};
+  });
+
+export const listDir = (visit: Visit): Promise<unknown> =>
+  within(visit, async () => {
+    const { machines, op, sandbox, request } = visit;
+    const schema = Path.extend({ depth: z.int().min(0).nullish() });
+    const message = await readMessage(request, schema);
+    const user = await rpcUser(visit);
+    const path = await absolutePath(visit, user, message.path);
+    const depth = Math.min(message.depth || 1, MAX_DEPTH);
+    const { entries, truncated } = await named(path, () =>
+      machines.listTree(op, sandbox.machineId, path, { user, depth, limit: MAX_ENTRIES }),
+    );
+    if (truncated) throw new RpcFailure('resource_exhausted', `${path} has more than ${MAX_ENTRIES} entries`);
+    const shown: EntryInfo[] = [];
+    for (let at = 0; at < entries.length; at += LINKS_AT_ONCE) {
+      const some = entries.slice(at, at + LINKS_AT_ONCE);
+      shown.push(...(await Promise.all(some.map((entry) => entryOf(visit, user, entry)))));
+    }
+    return { entries: shown };
+  });
+
+/** The entry at a path, not followed where it is a link. */
+export async function entryAt(visit: Visit, user: string, path: string): Promise<EntryInfo> {
+  const { machines, op, sandbox } = visit;
+  const found = await named(path, () => machines.stat(op, sandbox.machineId, path, { user, follow: false }));
+  return entryOf(visit, user, found);
+}
+
+const withPath = (visit: Visit, work: (user: string, path: string) => Promise<unknown>): Promise<unknown> =>
+  within(visit, async () => {
+    const message = await readMessage(visit.request, Path);
+    const user = await rpcUser(visit);
+    return work(user, await absolutePath(visit, user, message.path));
+  });
+
+/** Names the path that was not found. */
+export async function named<Result>(path: string, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    if (isAppError(error, 'not_found'))
+      throw new AppError('not_found', `path '${path}' does not exist`, { cause: error });
+    throw error;
+  }
+}

@@ -1,0 +1,94 @@
+import { z } from 'zod';
+import { isPlatformRun, type RunInfo } from '../../../domains/machines/index.ts';
+import { isAppError } from '../../../kernel/errors.ts';
+import { within, type Visit } from './access.ts';
+import { RpcFailure } from './failure.ts';
+import { readMessage } from './protocol.ts';
+
+/** process.Process, the calls that are answered at once (clause 3 of the sheet). */
+
+/** A number of proto3 JSON, which may be written as text. */
+const Uint = z.union([
+  z.int().min(0),
+  z
+    .string()
+    .regex(/^\d{1,10}$/)
+    .transform(Number),
+]);
+const Selector = z.object({ pid: Uint.nullish(), tag: z.string().nullish() });
+export const OfProcess = z.object({ process: Selector });
+export const TerminalSize = z.object({ cols: Uint, rows: Uint });
+const Input = z.object({ stdin: z.string().nullish(), pty: z.string().nullish() });
+
+/** Signals by which an RPC may name them; others are not implemented. */
+const SIGNALS: Record<string, number> = { SIGNAL_SIGKILL: 9, SIGNAL_SIGTERM: 15, 9: 9, 15: 15 };
+
+export type ProcessSelector = { pid: number } | { tag: string };
+
+export function selectorOf({ pid, tag }: z.output<typeof Selector>): ProcessSelector {
+  if (tag) return { tag };
+  if (pid) return { pid };
+  throw new RpcFailure('invalid_argument', 'A process is selected by its pid or its tag');
+}
+
+export const list = (visit: Visit): Promise<unknown> =>
+  within(visit, async () => {
+    await readMessage(visit.request, z.object({}));
+    const runs = await visit.machines.runs(visit.op, visit.sandbox.machineId);
+    // Clients end whatever they find here, and none of them has started our sshd.
+    return { processes: runs.filter((run) => !isPlatformRun(run)).map(presentProcess) };
+  });
+
+const presentProcess = ({ argv: [cmd = '', ...args], env, cwd, pid, tag }: RunInfo) => ({
+  config: { cmd, args, envs: env, cwd },
+  pid,
+  ...(tag !== undefined && { tag }),
+});
+
+export const update = (visit: Visit): Promise<unknown> =>
+  within(visit, async () => {
+    const schema = OfProcess.extend({ pty: z.object({ size: TerminalSize }).nullish() });
+    const { process, pty } = await readMessage(visit.request, schema);
+    const selector = selectorOf(process);
+    if (pty) await visit.machines.resizeRun(visit.op, visit.sandbox.machineId, selector, pty.size);
+    return {};
+  });
+
+export const sendInput = (visit: Visit): Promise<unknown> =>
+  within(visit, async () => {
+    const { process, input } = await readMessage(visit.request, OfProcess.extend({ input: Input }));
+    const data = Buffer.from(input.stdin ?? input.pty ?? '', 'base64');
+    await visit.machines.inputRun(visit.op, visit.sandbox.machineId, selectorOf(process), data);
+    return {};
+  });
+
+export const closeStdin = (visit: Visit): Promise<unknown> =>
+  within(visit, async () => {
+    const { process } = await readMessage(visit.request, OfProcess);
+    await visit.machines.closeRunInput(visit.op, visit.sandbox.machineId, selectorOf(process));
+    return {};
+  });
+
+export const sendSignal = (visit: Visit): Promise<unknown> =>
+  within(visit, async () => {
+    const schema = OfProcess.extend({ signal: z.union([z.string(), z.int()]).nullish() });
+    const { process, signal: name } = await readMessage(visit.request, schema);
+    const signal = SIGNALS[String(name)];
+    if (signal === undefined) throw new RpcFailure('unimplemented', `invalid signal: ${String(name)}`);
+    await visit.machines.signalRun(visit.op, visit.sandbox.machineId, selectorOf(process), signal);
+    return {};
+  });
+
+export const streamInput = async (): Promise<unknown> => {
+  throw new RpcFailure('unimplemented', 'StreamInput is not supported');
+};
+
+/** Whether a working directory is the reason why a process was not started. */
+export async function isMissing(visit: Visit, user: string, path: string): Promise<boolean> {
+  try {
+    const { kind } = await visit.machines.stat(visit.op, visit.sandbox.machineId, path, { user, follow: true });
+    return kind !== 'directory';
+  } catch (error) {
+    return isAppError(error, 'not_found');
+  }
+}

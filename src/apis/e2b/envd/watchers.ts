@@ -1,0 +1,105 @@
+import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import { MINUTE } from '../../../kernel/time.ts';
+import { within, type Visit } from './access.ts';
+import { RpcFailure } from './failure.ts';
+import { readMessage } from './protocol.ts';
+import { openWatch, WatchRequest, type FilesystemEvent } from './watch.ts';
+
+/** Watching a directory by asking now and then. What has happened is kept in this process until it is asked for. */
+
+const MAX_WATCHERS = 64;
+const MAX_EVENTS = 10_000;
+/** Of all watchers of one sandbox: a path may be long, and an entry has attributes of any kind. */
+const MAX_KEPT_BYTES = 4_194_304;
+/** A watcher that nobody asks for so long is taken away. */
+const FORGOTTEN_AFTER_MS = 10 * MINUTE;
+const ID_BYTES = 12;
+
+type Watcher = { code: string; events: FilesystemEvent[]; bytes: number; timer: NodeJS.Timeout; close(): void };
+const ById = z.object({ watcherId: z.string() });
+
+export type Watchers = {
+  create(visit: Visit): Promise<unknown>;
+  events(visit: Visit): Promise<unknown>;
+  remove(visit: Visit): Promise<unknown>;
+};
+
+export function createWatchers(): Watchers {
+  const watchers = new Map<string, Watcher>();
+  const bytesKept = new Map<string, number>();
+  /** Counts what a watcher keeps; false where its sandbox has too much kept. */
+  const keep = (watcher: Watcher, bytes: number): boolean => {
+    const all = (bytesKept.get(watcher.code) ?? 0) + bytes - watcher.bytes;
+    watcher.bytes = bytes;
+    if (all > 0) bytesKept.set(watcher.code, all);
+    else bytesKept.delete(watcher.code);
+    return all <= MAX_KEPT_BYTES;
+  };
+  const end = (id: string) => {
+    const watcher = watchers.get(id);
+    watchers.delete(id);
+    if (watcher) keep(watcher, 0);
+    clearTimeout(watcher?.timer);
+    watcher?.close();
+  };
+  const find = async (visit: Visit): Promise<[string, Watcher]> => {
+    const { watcherId } = await readMessage(visit.request, ById);
+    const watcher = watchers.get(watcherId);
+    if (watcher?.code !== visit.sandbox.code)
+      throw new RpcFailure('not_found', `watcher with id ${watcherId} not found`);
+    return [watcherId, watcher];
+  };
+  return {
+    create: (visit) =>
+      within(visit, async () => {
+        const request = await readMessage(visit.request, WatchRequest);
+        const { code } = visit.sandbox;
+        if ([...watchers.values()].filter((watcher) => watcher.code === code).length >= MAX_WATCHERS)
+          throw new RpcFailure('resource_exhausted', `A sandbox has at most ${MAX_WATCHERS} watchers`);
+        const id = randomBytes(ID_BYTES).toString('hex');
+        // The watch goes on after this request, which asked for it.
+        const lasting = new AbortController();
+        const watch = await openWatch({ ...visit, op: { ...visit.op, signal: lasting.signal } }, request);
+        const close = () => {
+          watch.close();
+          lasting.abort();
+        };
+        const timer = setTimeout(end, FORGOTTEN_AFTER_MS, id).unref();
+        const watcher: Watcher = { code, events: [], bytes: 0, timer, close };
+        watchers.set(id, watcher);
+        void collect(watcher, watch.events, keep).finally(() => end(id));
+        return { watcherId: id };
+      }),
+    events: async (visit) => {
+      const [, watcher] = await find(visit);
+      watcher.timer.refresh();
+      keep(watcher, 0);
+      return { events: watcher.events.splice(0) };
+    },
+    remove: async (visit) => {
+      const [id] = await find(visit);
+      end(id);
+      return {};
+    },
+  };
+}
+
+/** Until the watch ends, the sandbox with it, or too much has come that nobody wants to know. */
+async function collect(
+  watcher: Watcher,
+  events: AsyncIterable<FilesystemEvent>,
+  keep: (watcher: Watcher, bytes: number) => boolean,
+): Promise<void> {
+  try {
+    for await (const event of events) {
+      watcher.events.push(event);
+      if (watcher.events.length >= MAX_EVENTS || !keep(watcher, watcher.bytes + sizeOf(event))) return;
+    }
+  } catch {
+    // The sandbox is gone or paused: whoever asks for the watcher then is told that there is none.
+    return;
+  }
+}
+
+const sizeOf = (event: FilesystemEvent): number => JSON.stringify(event).length;

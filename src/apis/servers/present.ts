@@ -1,0 +1,74 @@
+import type { z } from 'zod';
+import type { Deployed, Plan, Server, ServerAccess, ServerState } from '../../domains/compute/index.ts';
+import type { Profile } from '../../domains/identity/index.ts';
+import { assert } from '../../kernel/errors.ts';
+import { MICROS_PER_CENT, toDecimal, type Usd } from '../../kernel/money.ts';
+import type { UserShown } from './auth.ts';
+import type { PlanShown } from './catalogue.ts';
+import type { DeployedShown, ServerShown } from './wire.ts';
+
+/** From our nouns to the contract's JSON: pure functions. */
+
+/** To the nearest cent, as the contract's own example has it: $10 less three hours of $0.0137 are 9.96. */
+export function presentBalance(amount: Usd): string {
+  const cents = (amount + MICROS_PER_CENT / 2n) / MICROS_PER_CENT;
+  return `${cents / 100n}.${String(cents % 100n).padStart(2, '0')}`;
+}
+
+/** All digits that say something: `0.0137`, `0`. */
+export const presentPrice = (amount: Usd): string => toDecimal(amount, 'USD').replace(/\.?0+$/, '');
+
+export const presentUser = (profile: Profile, balance: Usd): z.input<typeof UserShown> => ({
+  id: profile.id,
+  email: profile.email ?? null,
+  balance: presentBalance(balance),
+});
+
+const STATUS = {
+  provisioning: 'PROVISIONING',
+  active: 'ACTIVE',
+  suspended: 'SUSPENDED',
+  error: 'ERROR',
+  destroying: 'DESTROYING',
+  destroyed: 'DESTROYED',
+} as const satisfies Record<ServerState, string>;
+
+export function presentServer(server: Server, access: ServerAccess | undefined): z.input<typeof ServerShown> {
+  const { plan, region } = server;
+  assert(plan && region, 'a server has a plan and a region');
+  return {
+    id: server.id,
+    label: server.name,
+    status: STATUS[server.state],
+    region,
+    plan,
+    ipv4: access?.ipv4 ?? null,
+    hourlyPrice: presentPrice(server.meter.price),
+    createdAt: server.createdAt.toISOString(),
+    power: server.power,
+    ssh: access === undefined ? null : presentSsh(access),
+    paidUntil: server.meter.paidUntil?.toISOString() ?? null,
+    suspendedAt: server.suspendedAt?.toISOString() ?? null,
+    error: server.failure ?? null,
+  };
+}
+
+const presentSsh = ({ host, port, fingerprint, knownHosts }: ServerAccess) =>
+  ({ host, port, user: 'root', fingerprint, knownHosts }) as const;
+
+export const presentDeployed = ({ server, rootPassword }: Deployed): z.input<typeof DeployedShown> => ({
+  ...presentServer(server, undefined),
+  ...(rootPassword !== undefined && { rootPassword }),
+});
+
+const MIB_PER_GIB = 1_024;
+
+export const presentPlan = (plan: Plan): z.input<typeof PlanShown> => ({
+  id: plan.id,
+  name: plan.name,
+  vcpus: plan.vcpus,
+  memoryGb: plan.memoryMb / MIB_PER_GIB,
+  diskGb: plan.diskGb,
+  monthlyPrice: presentPrice(plan.monthly),
+  hourlyPrice: presentPrice(plan.hourly),
+});

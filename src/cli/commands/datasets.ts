@@ -1,0 +1,176 @@
+import { lstat, readdir, readFile, readlink } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { show, type Command, type Session } from '../command.ts';
+import { Failure, WrongUsage } from '../failure.ts';
+import { brief, moment, plural, table } from '../layout.ts';
+
+type Result = { sample_id: string; outcome: string; state: string | null; reason: string | null };
+type Imported = { results: Result[] };
+type Summary = {
+  samples: { sample_id: string; version: number; state: string; reason: string | null; checked_at: string | null }[];
+};
+type Listed = { name: string; description: string | null; sample_count: number };
+
+/** The file by which a folder of each format is known. */
+const TASK_FILES = { harbor: 'task.toml', 'terminal-bench': 'task.yaml' } as const;
+type FolderFormat = keyof typeof TASK_FILES;
+const FORMATS = ['swebench', ...Object.keys(TASK_FILES)];
+const LINES_AT_ONCE = 20;
+/** In base64 and with its names it fits into one request. */
+const MAX_SAMPLE_BYTES = 40_000_000;
+const EXECUTABLE = 0o100;
+const REASON_CHARACTERS = 80;
+
+const importCommand: Command = {
+  name: 'datasets import',
+  summary: 'Take samples into a dataset',
+  about:
+    'PATH is a SWE-bench JSONL file, a task folder, or a folder of task folders. Each sample is checked on the server before it is offered: its solution must pass, and nothing must not. Ends with 1 where a sample was refused.',
+  positionals: ['PATH'],
+  options: {
+    format: { kind: 'text', value: 'FORMAT', says: 'swebench, harbor or terminal-bench' },
+    name: { kind: 'text', value: 'NAME', says: "The dataset's name; else that of the file or folder" },
+    description: { kind: 'text', value: 'TEXT', says: 'What it is' },
+    grading: { kind: 'text', value: 'RULE', says: 'strict (so without it) or subset' },
+    reveal: { kind: 'flag', says: 'Show hidden tests and solutions to everybody; --no-reveal hides them again' },
+  },
+  async run(session, given) {
+    const format = given.required('format');
+    const path = resolve(given.positional('PATH'));
+    if (!FORMATS.includes(format)) throw new WrongUsage(`--format must be one of ${FORMATS.join(', ')}.`);
+    const name = given.text('name') ?? basename(path).replace(/\.jsonl?$/, '');
+    const about = {
+      description: given.text('description'),
+      grading: given.text('grading'),
+      reveals: given.flag('reveal'),
+    };
+    await session.operator().post('/v1/admin/datasets', { body: { name, ...about } });
+    const parts = format === 'swebench' ? linesOf(path) : foldersOf(path, format as FolderFormat);
+    const results = await bring(session, name, format, parts);
+    report(session, name, results);
+  },
+};
+
+/** What one request takes in: some lines, a folder, or what could not even be sent. */
+type Part = { body: object } | { refused: Result };
+
+async function bring(session: Session, name: string, format: string, parts: AsyncIterable<Part>): Promise<Result[]> {
+  const results: Result[] = [];
+  for await (const part of parts) {
+    if ('refused' in part) {
+      results.push(part.refused);
+      continue;
+    }
+    const path = `/v1/admin/datasets/${encodeURIComponent(name)}/samples`;
+    const { body } = await session.operator().post<Imported>(path, { body: { format, ...part.body } });
+    results.push(...body.results);
+  }
+  return results;
+}
+
+async function* linesOf(path: string): AsyncGenerator<Part> {
+  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => unreadable(path, cause));
+  const lines = text.split('\n').filter((line) => line.trim() !== '');
+  for (let at = 0; at < lines.length; at += LINES_AT_ONCE)
+    yield { body: { lines: lines.slice(at, at + LINES_AT_ONCE) } };
+}
+
+async function* foldersOf(path: string, format: FolderFormat): AsyncGenerator<Part> {
+  const entries = await readdir(path, { withFileTypes: true }).catch((cause: NodeJS.ErrnoException) =>
+    unreadable(path, cause),
+  );
+  const isTask = entries.some(({ name }) => name === TASK_FILES[format]);
+  const folders = isTask ? [path] : entries.filter((one) => one.isDirectory()).map(({ name }) => join(path, name));
+  if (folders.length === 0) throw new Failure(`${path} has no task folders.`);
+  for (const folder of folders.toSorted()) yield await folderAt(folder);
+}
+
+async function folderAt(path: string): Promise<Part> {
+  const entries = await readdir(path, { recursive: true, withFileTypes: true });
+  const found = entries.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
+  const stats = await Promise.all(found.map((file) => lstat(file)));
+  const bytes = stats.reduce((sum, { size }) => sum + size, 0);
+  const refused = (reason: string): Part => ({
+    refused: { sample_id: basename(path), outcome: 'refused', state: null, reason },
+  });
+  if (bytes > MAX_SAMPLE_BYTES) return refused(`It has ${bytes} bytes, more than ${MAX_SAMPLE_BYTES}`);
+  if (stats.some((one) => !one.isFile() && !one.isSymbolicLink())) return refused('It has more than files and links');
+  const files = [];
+  for (const file of found) files.push(await fileAt(path, file));
+  return { body: { folder: { name: basename(path), files } } };
+}
+
+async function fileAt(folder: string, file: string): Promise<object> {
+  const path = file.slice(folder.length + 1);
+  const stats = await lstat(file);
+  if (stats.isSymbolicLink()) return { path, link_to: await readlink(file) };
+  const content = await readFile(file);
+  return { path, content_base64: content.toString('base64'), executable: (stats.mode & EXECUTABLE) !== 0 };
+}
+
+function unreadable(path: string, cause: NodeJS.ErrnoException): never {
+  throw new Failure(`${basename(path)} in ${dirname(path)} cannot be read (${cause.code}).`, { cause });
+}
+
+function report({ terminal, output }: Session, name: string, results: Result[]): void {
+  const refused = results.filter(({ outcome }) => outcome === 'refused').length;
+  if (refused > 0) process.exitCode = 1;
+  if (output === 'json') return terminal.print(JSON.stringify({ dataset: name, results }));
+  terminal.print(
+    table(
+      results,
+      [
+        { title: 'sample', of: (result) => result.sample_id },
+        { title: 'outcome', of: (result) => result.outcome },
+        { title: 'state', of: (result) => result.state ?? '–' },
+        { title: 'reason', of: (result) => brief(result.reason ?? '', REASON_CHARACTERS) },
+      ],
+      { paint: terminal.paint, empty: 'There was nothing to import.' },
+    ),
+  );
+  terminal.say(`${plural(results.length - refused, 'sample')} in ${name}, ${refused} refused.`);
+}
+
+const list: Command = {
+  name: 'datasets list',
+  summary: 'List the datasets',
+  async run(session) {
+    show(session, await session.stranger().get<Listed[]>('/api/v1/datasets'), (datasets) =>
+      table(
+        datasets,
+        [
+          { title: 'dataset', of: ({ name }) => name },
+          { title: 'samples', of: (dataset) => String(dataset.sample_count), side: 'right' },
+          { title: 'description', of: ({ description }) => brief(description ?? '', REASON_CHARACTERS) },
+        ],
+        { paint: session.terminal.paint, empty: 'There are no datasets.' },
+      ),
+    );
+  },
+};
+
+const status: Command = {
+  name: 'datasets status',
+  summary: 'Show what became of the samples of a dataset',
+  positionals: ['NAME'],
+  options: { check: { kind: 'flag', says: 'Check those once more that are not offered' } },
+  async run(session, given) {
+    const path = `/v1/admin/datasets/${encodeURIComponent(given.positional('NAME'))}`;
+    if (given.flag('check')) await session.operator().post(`${path}/check`);
+    show(session, await session.operator().get<Summary>(`${path}/samples`), ({ samples }) =>
+      table(
+        samples,
+        [
+          { title: 'sample', of: (sample) => sample.sample_id },
+          { title: 'version', of: (sample) => String(sample.version), side: 'right' },
+          { title: 'state', of: (sample) => sample.state },
+          { title: 'checked (utc)', of: (sample) => moment(sample.checked_at) },
+          { title: 'reason', of: (sample) => brief(sample.reason ?? '', REASON_CHARACTERS) },
+        ],
+        { paint: session.terminal.paint, empty: 'It has no samples.' },
+      ),
+    );
+  },
+};
+
+export const datasetCommands: Command[] = [list, importCommand, status];

@@ -1,0 +1,112 @@
+import { GRACE_MS, MAX_SERVERS, PLANS } from '../domains/compute/index.ts';
+import { toDecimal, type Usd } from '../kernel/money.ts';
+import { DAY } from '../kernel/time.ts';
+import { list, shell, table, text, type Section } from './prose.ts';
+
+const MIB_PER_GIB = 1_024;
+const GRACE_DAYS = GRACE_MS / DAY;
+
+const dollars = (amount: Usd): string => `$${toDecimal(amount, 'USD').replace(/\.?0+$/, '')}`;
+
+/** What an agent must know to rent computers, in the order in which it does it. */
+export const serverSections = (url: string): Section[] => [servers(url), care(url), instances(url)];
+
+const servers = (url: string): Section => ({
+  id: 'servers',
+  title: 'Rent a server by the hour',
+  blocks: [
+    text(
+      'A server is a Linux computer that stays: root by SSH, a disk of its own, every port. An e-mail address and a password',
+      'are enough for an account; the key of an agent’s account opens the same routes.',
+    ),
+    shell(
+      `curl -s ${url}/auth/register -H 'Content-Type: application/json' \\`,
+      `  -d '{"email": "me@example.com", "password": "at least 8 characters"}'`,
+    ),
+    text(
+      'The reply is `{"accessToken", "user": {"id", "email", "balance"}}`. Send the token with every other request as',
+      '`Authorization: Bearer TOKEN`. It holds for 15 minutes: on any 401, log in again with `POST /auth/login` and repeat',
+      'the request once. Whoever runs this server credits the account. The balance must cover the first hour, else it is a 402:',
+    ),
+    shell(
+      `curl -s ${url}/billing -H "Authorization: Bearer $TOKEN"`,
+      `curl -s ${url}/servers -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\`,
+      `  -d '{"label": "my-bot", "planId": "vc2-1c-1gb", "regionId": "ams", "sshKey": "ssh-ed25519 AAAA… me@home"}'`,
+      `curl -s ${url}/servers/$SERVER_ID -H "Authorization: Bearer $TOKEN"`,
+    ),
+    text(
+      'The answer is 202: it is accepted and not there yet. Ask for it every 5 seconds until its status is `ACTIVE`, which it is',
+      'when SSH answers, or `ERROR`, which costs nothing. Without `sshKey` the 202 has a `rootPassword`, shown only this once.',
+      '`ssh.knownHosts` is a line for your known_hosts file, so that strict checking works at the first connection:',
+    ),
+    shell(
+      `curl -s ${url}/servers/$SERVER_ID -H "Authorization: Bearer $TOKEN" | jq -r .server.ssh.knownHosts >> ~/.ssh/known_hosts`,
+      `ssh -p $PORT -o StrictHostKeyChecking=yes root@$HOST`,
+    ),
+    table(
+      ['plan', 'CPUs', 'memory', 'disk', 'a month', 'an hour'],
+      ...PLANS.map(({ id, vcpus, memoryMb, diskGb, monthly, hourly }) => [
+        `\`${id}\``,
+        String(vcpus),
+        `${memoryMb / MIB_PER_GIB} GB`,
+        `${diskGb} GB`,
+        dollars(monthly),
+        dollars(hourly),
+      ]),
+    ),
+    text(
+      '`GET /regions` lists the 29 regions and says which of them is real here; all are taken. Destroy what you no longer need:',
+    ),
+    shell(`curl -s -X DELETE ${url}/servers/$SERVER_ID -H "Authorization: Bearer $TOKEN"`),
+  ],
+});
+
+const care = (url: string): Section => ({
+  id: 'server-care',
+  title: 'What servers cost and how they live',
+  blocks: [
+    list(
+      'Each hour is paid when it begins, from the moment it is `ACTIVE`, at the price of its deployment, which never changes. The hour of the `DELETE` is the last.',
+      `Where the next hour is not there, the server is \`SUSPENDED\`: it is off within seconds, its disk is kept, and it costs nothing. A top-up starts it again by itself; after ${GRACE_DAYS} days it is destroyed.`,
+      'Money is decimal text: parse it as decimal, never as a float.',
+      `An account may have ${MAX_SERVERS.hourly} servers: then it is a 403. \`POST /servers/bulk\` deploys up to 10, all or none.`,
+      'What is installed stays, over reboots, and over restarts of this platform and of its host. `/etc/rc.local`, where there is one that may be executed, runs at each start; what it prints is in `GET /servers/ID/console`.',
+      '`POST /servers/ID/reboot`, `stop` and `start` do what they say. A server that you have stopped is paid for, because its disk and its address stay yours.',
+      '`PUT /servers/ID/ssh-key` changes the key that root comes in by; a password opens it no more after that.',
+      'An error is `{"error": "a sentence"}`; with 400 there are `details`. 100 requests a minute, 10 for `/auth/register`, `/auth/login` and `/auth/me` together; on 429 wait, longer each time.',
+    ),
+    shell(`curl -s -X POST ${url}/servers/$SERVER_ID/reboot -H "Authorization: Bearer $TOKEN"`),
+  ],
+});
+
+const instances = (url: string): Section => ({
+  id: 'compute',
+  title: 'Rent a computer by the month',
+  blocks: [
+    text(
+      'The same, paid for 30 days at a time, of the size that you choose, with SSH for `agent`, who may use sudo. It runs when the reply comes:',
+    ),
+    shell(
+      `curl -s ${url}/v1/compute -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' \\`,
+      `  -d '{"name": "my-server", "ssh_public_key": "ssh-ed25519 AAAA… me@home", "vcpu": 1, "memory_mb": 1024, "disk_gb": 10}'`,
+    ),
+    text(
+      '500 cents with 1 CPU, 1 GB and 10 GB of disk; 300 for each further CPU, 200 for each GB, 100 for each 5 GB of disk.',
+      `An account may have ${MAX_SERVERS.monthly}. Where the next 30 days are not there, it is \`suspended\`, and after ${GRACE_DAYS} days deleted.`,
+    ),
+  ],
+});
+
+/** For a system prompt: what is enough to begin, in one text that a person can copy. */
+export const agentText = (url: string): string =>
+  [
+    `You may rent computers and have work done at Freehold, ${url}, by its REST API (JSON). No person is needed.`,
+    `Everything about it is in ${url}/llms.txt (plain text); read that first. In short, for a server:`,
+    `1. POST ${url}/auth/register {"email", "password"} -> 201 {"accessToken", "user"}; later POST /auth/login.`,
+    '   Send "Authorization: Bearer ACCESS_TOKEN" with all that follows. It holds for 15 minutes: on 401 log in again.',
+    '2. GET /billing -> {"balance", "hourlySpend"}, decimal strings. The balance must cover an hour of the plan (GET /plans).',
+    '3. POST /servers {"label", "planId": "vc2-1c-1gb", "regionId": "ams", "sshKey"} -> 202. Without sshKey: rootPassword, once.',
+    '4. GET /servers/ID every 5 seconds until "status" is "ACTIVE" or "ERROR". Then SSH as root to ssh.host, ssh.port.',
+    '5. DELETE /servers/ID -> 202. It costs nothing after that hour. Destroy what you no longer need.',
+    'On 402 ask for a top-up. On 429 and 503 wait for Retry-After. Use an Idempotency-Key header on each POST.',
+  ].join('\n');

@@ -1,0 +1,367 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, describe, expect, test } from 'vitest';
+import type { Api, Route } from '../../src/apis/contract.ts';
+import { AppError, type Code } from '../../src/kernel/errors.ts';
+import { SCOPES } from '../../src/domains/identity/index.ts';
+import type { Scope } from '../../src/kernel/op.ts';
+import { DEFAULT_BODY_LIMIT } from '../../src/platform/http.ts';
+import { ADMIN_KEY, startApis, type Agent, type Reply } from '../harness/apis.ts';
+import { systemOp } from '../harness/op.ts';
+import { bodyFields, countsInQuery, sampleBody, sampleQuery } from './sample.ts';
+
+/**
+ * Everything that a caller can get wrong, for every route of every contract: the cases come from the route table, so
+ * that a new route is covered when it is declared.
+ */
+const world = await startApis();
+const [caller, other] = [await world.register('caller'), await world.register('other')];
+const scopedKeys = await keysOfOneScope();
+await world.environments.takeInStarter(systemOp());
+afterAll(() => world.close());
+
+async function keysOfOneScope(): Promise<Record<string, string>> {
+  const { key } = await world.register('scoped');
+  const mint = async (scope: Scope) =>
+    (await world.call('POST', '/v1/keys', { key, body: { name: scope, scopes: [scope] } })).body.key;
+  return Object.fromEntries(await Promise.all(SCOPES.map(async (scope) => [scope, await mint(scope)])));
+}
+
+/** How a resource of an account comes to be, for each path with ids in it: its path is the route's with the ids filled in. */
+const RESOURCE: Record<string, (owner: Agent) => Promise<string>> = {
+  '/v1/images/:id': async (owner) => `/v1/images/${await newImage(owner)}`,
+  '/v1/images/:id/log': async (owner) => `/v1/images/${await newImage(owner)}/log`,
+  '/v1/keys/:id': async (owner) => `/v1/keys/${owner.keyId}`,
+  '/v1/tasks/:id': async (owner) => `/v1/tasks/${await newTask(owner)}`,
+  '/v1/tasks/:id/steps': async (owner) => `/v1/tasks/${await newTask(owner)}/steps`,
+  '/v1/tasks/:id/cancel': async (owner) => `/v1/tasks/${await newTask(owner)}/cancel`,
+  // Samples are nobody's; what is not there is not there for anybody.
+  '/api/v1/samples/:dataset/:sample_id/download': async () => '/api/v1/samples/starter/none/download',
+  '/v1/compute/:id': async (owner) => `/v1/compute/${await instanceOf(owner)}`,
+  '/v1/compute/:id/ssh-key': async (owner) => `/v1/compute/${await instanceOf(owner)}/ssh-key`,
+  '/v1/snapshots/:id': async (owner) => `/v1/snapshots/${await newSnapshot(owner)}`,
+  '/e2b/api/templates/:templateID': async (owner) => `/e2b/api/templates/${await newSnapshot(owner)}`,
+};
+const OF_A_SESSION = /^\/api\/v1\/sessions\/:session_id/;
+const OF_A_SANDBOX = /^(\/v1\/sandboxes\/:id|\/e2b\/api(\/v2)?\/sandboxes\/:sandboxID)(\/|$)/;
+
+/** What is below a sandbox or a server differs by its path alone. */
+async function resourceOf(route: Route, owner: Agent): Promise<string | undefined> {
+  if (OF_A_SESSION.test(route.path)) return filled(route.path.replace(':session_id', await sessionOf(owner)));
+  if (route.path.startsWith('/servers/:id')) return route.path.replace(':id', await serverOf(owner));
+  if (!OF_A_SANDBOX.test(route.path)) return RESOURCE[route.path]?.(owner);
+  const path = route.path
+    .replace(/:(id|sandboxID)/, await sandboxOf(owner))
+    .replace(':pid', '1')
+    .replace(':port', '80');
+  return path + sampleQuery(route);
+}
+
+/** One that waits for its machine, which nobody makes. */
+const sessions = new Map<Agent, Promise<string>>();
+const sessionOf = (owner: Agent): Promise<string> => {
+  const session = sessions.get(owner) ?? newSession(owner);
+  sessions.set(owner, session);
+  return session;
+};
+
+async function newSession({ key, accountId }: Agent): Promise<string> {
+  await world.credit(accountId, 10);
+  const body = { dataset: 'starter', sample_id: 'starter__csv-rows-1' };
+  return (await world.call('POST', '/api/v1/sessions', { key, body })).body.session_id;
+}
+
+/** One for all that only looks at it. */
+const sandboxes = new Map<Agent, Promise<string>>();
+const sandboxOf = (owner: Agent): Promise<string> => {
+  const sandbox = sandboxes.get(owner) ?? newSandbox(owner);
+  sandboxes.set(owner, sandbox);
+  return sandbox;
+};
+
+async function newSandbox({ key, accountId }: Agent): Promise<string> {
+  await world.credit(accountId, 10);
+  const { body } = await world.call('POST', '/v1/sandboxes', { key, body: {} });
+  return body.id;
+}
+
+const servers = new Map<Agent, Promise<string>>();
+const serverOf = (owner: Agent): Promise<string> => {
+  const server = servers.get(owner) ?? newServer(owner);
+  servers.set(owner, server);
+  return server;
+};
+
+async function newServer({ key, accountId }: Agent): Promise<string> {
+  await world.credit(accountId, 10);
+  const body = { label: 'mine', planId: 'vc2-1c-1gb', regionId: 'ams' };
+  return (await world.call('POST', '/servers', { key, body })).body.server.id;
+}
+
+const instances = new Map<Agent, Promise<string>>();
+const instanceOf = (owner: Agent): Promise<string> => {
+  const instance = instances.get(owner) ?? newInstance(owner);
+  instances.set(owner, instance);
+  return instance;
+};
+
+async function newInstance({ key, accountId }: Agent): Promise<string> {
+  await world.credit(accountId, 500);
+  const body = { name: 'mine', ssh_public_key: EXAMPLE_KEY };
+  return (await world.call('POST', '/v1/compute', { key, body })).body.id;
+}
+
+const EXAMPLE_KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS me@home';
+
+async function newSnapshot(owner: Agent): Promise<string> {
+  const path = `/v1/sandboxes/${await sandboxOf(owner)}/snapshots`;
+  return (await world.call('POST', path, { key: owner.key, body: {} })).body.id;
+}
+
+async function newImage({ key }: Agent): Promise<string> {
+  const name = `image-${randomBytes(4).toString('hex')}`;
+  const body = { name, from: { dockerfile: 'FROM base' } };
+  return (await world.call('POST', '/v1/images', { key, body })).body.id;
+}
+
+async function newTask({ key, accountId }: Agent): Promise<string> {
+  await world.credit(accountId, 10);
+  const { body } = await world.call('POST', '/v1/tasks', { key, body: { prompt: 'Say hello.', budget_cents: 10 } });
+  return body.id;
+}
+
+const UNKNOWN_UUID = '01890000-0000-7000-8000-000000000000';
+const UNKNOWN_IDS: [string, string][] = [
+  ['an id that nothing has', UNKNOWN_UUID],
+  ['a word', 'nonsense'],
+  ['a number', '-1'],
+  ['SQL', "1'%20or%20'1'='1"],
+  ['a path', '..%2f..%2fetc%2fpasswd'],
+  ['an emoji', '%F0%9F%98%80'],
+  ['a very long id', 'x'.repeat(600)],
+];
+const LONG = 'x'.repeat(200_000);
+const DEEP = 100_000;
+
+type Attempt = { path?: string; body?: unknown; headers?: Record<string, string>; key?: string | null };
+
+function attempt(route: Route, { path = asked(route), body, headers = {}, key }: Attempt): Promise<Reply> {
+  const own = { account: caller.key, admin: ADMIN_KEY, operator: undefined, public: undefined }[route.access];
+  return world.call(route.method, path, { key: key === null ? undefined : (key ?? own), body, headers });
+}
+
+const filled = (path: string, id = UNKNOWN_UUID): string => path.replaceAll(/:\w+/g, id);
+const asked = (route: Route, id?: string): string => filled(route.path, id) + sampleQuery(route);
+const statusOf = (api: Api, code: Code): number => api.presentError(new AppError(code, 'any')).status;
+
+/** A refusal in the contract's own shape, that tells nothing of our inside. */
+function expectShape(api: Api, reply: Reply): void {
+  // Nothing answers 500; a part that is not set up says so with 503.
+  if (reply.status !== statusOf(api, 'unconfigured')) expect(reply.status).toBeLessThan(500);
+  expect(reply.headers.get('x-request-id')).toMatch(/^\S+$/);
+  if (reply.status < 400) return;
+  expect(reply.headers.get('content-type')).toMatch(/^application\/json/);
+  expect(api.errorSchema.safeParse(reply.body).error).toBeUndefined();
+  expect(JSON.stringify(reply.body)).not.toMatch(/node_modules|\.ts:|select |insert into |violates|undefined/);
+}
+
+function expectRefusal(api: Api, reply: Reply, code: Code): void {
+  expectShape(api, reply);
+  expect([reply.status, JSON.stringify(reply.body)]).toEqual([statusOf(api, code), expect.any(String)]);
+}
+
+/** Text that is sent as it is, under `Content-Type: application/json`. */
+const MALFORMED_BODIES: [string, string, Code][] = [
+  ['is cut off', '{"name":', 'invalid'],
+  ['is not JSON', 'name=value', 'invalid'],
+  ['has a NUL in a value', '{"name":"a\\u0000b"}', 'invalid'],
+  ['has a NUL in a field name', '{"na\\u0000me":1}', 'invalid'],
+  ['has a lone surrogate', '{"name":"\\ud800"}', 'invalid'],
+  ['is nested without end', '['.repeat(DEEP), 'invalid'],
+  ['is a JSON bomb of arrays', '['.repeat(DEEP) + ']'.repeat(DEEP), 'invalid'],
+  ['is a JSON bomb of objects', '{"a":'.repeat(DEEP) + '1' + '}'.repeat(DEEP), 'invalid'],
+  ['is too large', JSON.stringify({ name: 'x'.repeat(DEFAULT_BODY_LIMIT) }), 'too_large'],
+];
+const NO_OBJECTS: [string, string][] = [
+  ['is an array', '[]'],
+  ['is null', 'null'],
+  ['is a string', '"text"'],
+  ['is a number', '1e400'],
+];
+
+/** What a field may be sent as; each field refuses most of them. */
+const STRANGE_VALUES: [string, unknown][] = [
+  ['null', null],
+  ['true', true],
+  ['a fraction', 12.5],
+  ['a negative number', -1],
+  ['an endless number', 1e308],
+  ['an empty string', ''],
+  ['a string of spaces', '   '],
+  ['a number in a string', '1'],
+  ['an empty array', []],
+  ['an array in an array', [[[]]]],
+  ['an empty object', {}],
+  ['an operator object', { $ne: null }],
+  ['markup', '<script>alert(1)</script>'],
+  ['SQL', "'; drop table accounts; --"],
+  ['a prototype', JSON.parse('{"__proto__":{"admin":true}}')],
+];
+/** Fields that hold whole files; how much they take is tested with their routes. */
+const WIDE = new Set(['content']);
+/** No other field is so wide that these fit. */
+const TOO_MUCH: [string, unknown][] = [
+  ['a very long string', LONG],
+  ['a very long array', Array.from({ length: 50_000 }, () => 'x')],
+  ['a very large number', 1e300],
+  ['a number beyond exact integers', Number.MAX_SAFE_INTEGER + 2],
+];
+
+describe.each(
+  world.apis.flatMap((api) =>
+    api.routes.filter((route) => !route.aliasOf).map((route) => [`${route.method} ${route.path}`, api, route] as const),
+  ),
+)('%s', (_name, api, route) => {
+  const sendsBody = route.method !== 'GET' && !route.stream;
+
+  if (route.access === 'account' || route.access === 'admin') {
+    test.each([
+      ['without a credential', null],
+      ['with an unknown key', `bod_live_${'0'.repeat(32)}`],
+      ['with a credential that is none', 'x'.repeat(3_000)],
+      ['with another kind of credential', route.access === 'admin' ? caller.key : ADMIN_KEY],
+    ])('%s is refused', async (_what, key) => expectRefusal(api, await attempt(route, { key }), 'unauthenticated'));
+  }
+
+  if (route.scopes) {
+    const others = SCOPES.filter((scope) => !route.scopes?.includes(scope));
+    test.each(others)('with a key that may only %s is forbidden', async (scope) => {
+      expectRefusal(api, await attempt(route, { key: scopedKeys[scope] }), 'forbidden');
+    });
+  }
+
+  test('with a credential in the URL is refused', async () => {
+    expectRefusal(api, await attempt(route, { path: `${filled(route.path)}?api_key=${caller.key}` }), 'invalid');
+  });
+
+  test.each(['%00', '%ED%A0%80', '%', '%FF'])('with %j in its query is no defect of ours', async (text) => {
+    expectShape(api, await attempt(route, { path: `${filled(route.path)}?${text}=1&x=${text}`, key: null }));
+  });
+
+  test('with a NUL in its query is refused', async () => {
+    expectRefusal(api, await attempt(route, { path: `${filled(route.path)}?x=%00` }), 'invalid');
+  });
+
+  for (const name of countsInQuery(route)) {
+    test.each(['0', '-1', '1.5', '1e3', '0x10', '99999999999', 'NaN', '', '%20', 'many', `1&${name}=2`])(
+      `with ?${name}=%s is refused`,
+      async (value) =>
+        expectRefusal(api, await attempt(route, { path: `${filled(route.path)}?${name}=${value}` }), 'invalid'),
+    );
+  }
+
+  if (route.path.includes(':')) {
+    test.each(UNKNOWN_IDS)('does not find %s', async (_what, id) => {
+      const body = route.body && sampleBody(route);
+      expectRefusal(api, await attempt(route, { path: asked(route, id), body }), 'not_found');
+    });
+
+    test.each(['%00', 'a%00b', '%E0%A4%A'])('refuses the id %j', async (id) => {
+      expectRefusal(
+        api,
+        await attempt(route, { path: asked(route, id), body: route.body && sampleBody(route) }),
+        'invalid',
+      );
+    });
+  }
+
+  if (route.path.includes(':') && route.access === 'account') {
+    test('does not find what is another account’s, in the same words as what does not exist', async () => {
+      const path = await resourceOf(route, other);
+      expect(path, `RESOURCE tells how ${route.path} comes to be`).toBeDefined();
+      const body = route.body && sampleBody(route);
+      const foreign = await attempt(route, { path, body });
+      expectRefusal(api, foreign, 'not_found');
+      expect(foreign.body).toEqual((await attempt(route, { body })).body);
+    });
+  }
+
+  if (sendsBody) {
+    test.each(MALFORMED_BODIES)('with a body that %s is refused', async (_what, body, code) => {
+      const limit = route.bodyLimit ?? DEFAULT_BODY_LIMIT;
+      const sent = code === 'too_large' ? JSON.stringify({ name: 'x'.repeat(limit) }) : body;
+      expectRefusal(api, await attempt(route, { body: sent }), code);
+    });
+
+    test.each(['text/xml', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'nonsense'])(
+      'with a body of type %s is refused',
+      async (type) =>
+        expectRefusal(
+          api,
+          await attempt(route, { body: '{}', headers: { 'content-type': type } }),
+          'unsupported_media',
+        ),
+    );
+  }
+
+  if (!route.body) return;
+
+  test.each(NO_OBJECTS)('with a body that %s is refused', async (_what, body) => {
+    expectRefusal(api, await attempt(route, { body }), 'invalid');
+  });
+
+  test('has a sample body that it accepts, so that the next tests are about one field each', () => {
+    expect(route.body?.safeParse(sampleBody(route)).error).toBeUndefined();
+  });
+
+  describe.each(Object.keys(bodyFields(route)))('with %s', (field) => {
+    const sent = (value: unknown) => ({ ...sampleBody(route), [field]: value });
+
+    test.each(STRANGE_VALUES)('sent as %s answers in the contract’s shape', async (_what, value) => {
+      const accepted = route.body?.safeParse(sent(value)).success;
+      const reply = await attempt(route, { body: sent(value) });
+      if (accepted) expectShape(api, reply);
+      else expectRefusal(api, reply, 'invalid');
+    });
+
+    const tooMuch = WIDE.has(field) ? TOO_MUCH.filter(([, value]) => value !== LONG) : TOO_MUCH;
+    test.each(tooMuch)('sent as %s is refused', async (_what, value) => {
+      expectRefusal(api, await attempt(route, { body: sent(value) }), 'invalid');
+    });
+  });
+});
+
+test('what has a second path is the same route there', () => {
+  const routes = world.apis.flatMap((api) => api.routes);
+  const aliases = routes.filter((route) => route.aliasOf);
+  expect(aliases.length).toBeGreaterThan(5);
+  for (const { aliasOf, path, ...alias } of aliases) {
+    const own = routes.find((route) => route.method === alias.method && route.path === aliasOf);
+    expect(own).toEqual({ ...alias, path: aliasOf });
+    expect(own?.handle).toBe(alias.handle);
+    expect(path).not.toBe(aliasOf);
+  }
+});
+
+describe('what no route answers', () => {
+  test.each([
+    ['GET', '/v1'],
+    ['GET', '/v1/nowhere'],
+    ['POST', '/v1/auth/challenge/x'],
+    ['GET', '/v1//keys'],
+    ['GET', '/v1/keys/../../etc/passwd'],
+    ['GET', '/v1/%2e%2e/admin'],
+  ])('%s %s does not exist', async (method, path) => {
+    const reply = await world.call(method, path, { key: caller.key });
+    expect(reply).toMatchObject({ status: 404, body: { error: expect.any(String) } });
+  });
+
+  test.each([
+    ['PUT', '/v1/keys', 'GET, POST'],
+    ['PATCH', '/v1/auth/register', 'POST'],
+    ['DELETE', '/v1/account', 'GET'],
+  ])('%s %s is told the methods that there are', async (method, path, allowed) => {
+    const reply = await world.call(method, path, { key: caller.key });
+    expect(reply).toMatchObject({ status: 405, body: { error: 'Method not allowed' } });
+    expect(reply.headers.get('allow')?.split(', ').toSorted().join(', ')).toBe(allowed);
+  });
+});

@@ -1,0 +1,91 @@
+import { Duplex } from 'node:stream';
+import type { MachineDriver, Usage } from '../../src/domains/machines/index.ts';
+import { MachineLost } from '../../src/domains/machines/init/index.ts';
+
+const IDLE: Usage = {
+  cpuSeconds: 0.5,
+  memoryBytes: 4_194_304,
+  memoryCacheBytes: 1_048_576,
+  diskBytes: 1_048_576,
+  diskUsedBytes: 524_288,
+  diskTotalBytes: 268_435_456,
+  processes: 1,
+  networkReceivedBytes: 0,
+  networkSentBytes: 0,
+};
+
+export type ListedMachines = MachineDriver & {
+  /** What is on the host, by id; tests may change it as a crash or a reboot would. */
+  readonly present: Map<string, 'running' | 'paused' | 'remains'>;
+  readonly copies: Set<string>;
+  /** Machines that another version made. */
+  readonly outdated: Set<string>;
+  /** What was asked of it, in order, as `verb id`. */
+  readonly asked: string[];
+};
+
+/** A host whose machines only exist on its list, for tests of what is above a driver; it runs no commands. */
+export function listedMachines(): ListedMachines {
+  const present: ListedMachines['present'] = new Map();
+  const copies = new Set<string>();
+  const outdated = new Set<string>();
+  const asked: string[] = [];
+  const isUp = (id: string): boolean => present.has(id) && present.get(id) !== 'remains';
+  const become = (verb: string, id: string, state: 'running' | 'paused' | 'remains') => {
+    asked.push(`${verb} ${id}`);
+    if (!present.has(id)) throw new Error(`there is no machine ${id}`);
+    present.set(id, state);
+  };
+  return {
+    present,
+    copies,
+    outdated,
+    asked,
+    name: 'listed',
+    place: 'test-host',
+    tier: 'container',
+    runtime: 'none',
+    baseImage: 'base-0123456789abcdef',
+    room: async () => ({ memoryMb: 16_384, diskGb: 100 }),
+    create: async ({ id }) => {
+      asked.push(`create ${id}`);
+      present.set(id, 'running');
+    },
+    connect: async (id) => {
+      if (!isUp(id)) throw new MachineLost('a machine that is not there');
+      return silent();
+    },
+    pause: async (id) => become('pause', id, 'paused'),
+    resume: async (id) => become('resume', id, 'running'),
+    stop: async (id) => become('stop', id, 'remains'),
+    boot: async ({ id }) => become('boot', id, 'running'),
+    setRules: async (id) => void asked.push(`setRules ${id}`),
+    snapshot: async (id, snapshot) => {
+      asked.push(`snapshot ${id}`);
+      copies.add(snapshot);
+      return { bytes: 1_048_576 };
+    },
+    removeSnapshot: async (snapshot) => void copies.delete(snapshot),
+    snapshots: async () => [...copies],
+    usage: async (id) => (isUp(id) ? IDLE : undefined),
+    isCurrent: async (id) => !outdated.has(id),
+    destroy: async (id) => {
+      asked.push(`destroy ${id}`);
+      present.delete(id);
+    },
+    list: async () => [...present].map(([id, state]) => ({ id, state })),
+    guard: async () => {},
+    close: async () => {},
+  };
+}
+
+/** A connection that ends as soon as an answer is waited for. */
+const silent = (): Duplex =>
+  new Duplex({
+    read() {
+      this.push(null);
+    },
+    write(_chunk, _encoding, done) {
+      done();
+    },
+  });
