@@ -40,6 +40,9 @@ export type ServersWorld = {
   /** Oldest first. */
   history(accountId: AccountId): Promise<Change[]>;
   facts(subject: string): Promise<string[]>;
+  /** Lets another process work on a server, until it is let go. */
+  claimedByAnother(server: Server): Promise<void>;
+  letGo(server: Server): Promise<void>;
   /** Moves what a process left behind into the past, so that it counts as abandoned. */
   abandon(): Promise<void>;
   /** The domain as another process has it, with another idea of its neighbours. */
@@ -142,6 +145,13 @@ function actions(it: () => ServersWorld, waiting: Set<ServerId>): Partial<Server
       (await query<{ type: string }>(`select type from facts where subject = $1 order by seq`, [subject])).map(
         ({ type }) => type,
       ),
+    claimedByAnother: async ({ id }) =>
+      void (await query(
+        `update servers set claim = gen_random_uuid(), claimed_until = clock_timestamp() + interval '1 minute' where id = $1`,
+        [id],
+      )),
+    letGo: async ({ id }) =>
+      void (await query(`update servers set claim = null, claimed_until = null where id = $1`, [id])),
     abandon: async () =>
       void (await query(
         `update servers set touched_at = touched_at - interval '1 hour', claimed_until = claimed_until - interval '1 hour'`,
