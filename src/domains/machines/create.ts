@@ -39,7 +39,9 @@ export const ABANDONED_AFTER_MS = CREATE_TIMEOUT_MS + 15 * SECOND;
 const WAIT_STEP_MS = 100;
 
 /** Makes a machine; under one id any number of calls make one. Where it fails, nothing of the machine is left. */
-export async function create(world: MachinesWorld, op: Op, wanted: Wanted): Promise<Machine> {
+export async function create(world: MachinesWorld, asked: Op, wanted: Wanted): Promise<Machine> {
+  // A job may have been at work for long before it needs a machine: by its time this one would be abandoned at birth.
+  const op = { ...asked, now: world.clock.now() };
   const claimed = await claim(world, op, wanted);
   if (claimed.kind === 'ready') return claimed.machine;
   if (claimed.kind === 'wait') return await otherMaker(world, op, wanted, claimed.machine);
@@ -160,5 +162,5 @@ async function otherMaker(world: MachinesWorld, op: Op, wanted: Wanted, machine:
     if (found?.state !== 'creating') break;
     await sleep(WAIT_STEP_MS);
   }
-  return create(world, { ...op, now: world.clock.now() }, wanted);
+  return create(world, op, wanted);
 }
