@@ -22,9 +22,9 @@ export function openLocalBlobs(root: string): BlobStore {
   };
   return {
     name: directory,
-    put: (key, content, signal) => put(fileOf(key), content, signal),
-    get: (key) => get(fileOf(key)),
-    remove: (key) => remove(fileOf(key)),
+    put: async (key, content, signal) => put(fileOf(key), content, signal),
+    get: async (key) => get(fileOf(key)),
+    remove: async (key) => remove(fileOf(key)),
   };
 }
 

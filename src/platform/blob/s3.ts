@@ -20,9 +20,9 @@ export function openS3Blobs(bucket: S3Bucket): BlobStore {
   };
   return {
     name: `${bucket.url}/${bucket.bucket}`,
-    put: (key, content, signal) => put(client, checked(key), content, signal),
-    get: (key, signal) => get(client, checked(key), signal),
-    remove: (key) => remove(client, checked(key)),
+    put: async (key, content, signal) => put(client, checked(key), content, signal),
+    get: async (key, signal) => get(client, checked(key), signal),
+    remove: async (key) => remove(client, checked(key)),
   };
 }
 
