@@ -37,10 +37,15 @@ print(count)
 `;
 
 /** Every file with its owner, mode and sum, but what a running system writes and what makes a computer itself. */
-const MANIFEST = `cd / && find . -xdev \\( -path ./run -o -path ./tmp -o -path ./proc -o -path ./sys -o -path ./dev -o -path ./var/log \\
-  -o -path ./etc/machine-id -o -path ./etc/hostname -o -path ./etc/hosts -o -path ./etc/resolv.conf -o -path ./.freehold \\
-  -o -name 'shadow*' -o -name 'load.db*' -o -name .pwd.lock -o -name __pycache__ \\) -prune -o \\( -type f -printf '%p %m %U %G ' -exec sha256sum {} \\; \\) \\
-  -o -printf '%p %m %U %G %l\\n' | sort | sha256sum`;
+const OMITTED = `\\( ${[
+  ...['run', 'tmp', 'proc', 'sys', 'dev', 'var/log', '.freehold'].map((folder) => `-path ./${folder}`),
+  ...['machine-id', 'hostname', 'hosts', 'resolv.conf'].map((file) => `-path ./etc/${file}`),
+  ...['shadow*', 'load.db*', '.pwd.lock', '__pycache__'].map((name) => `-name '${name}'`),
+].join(' -o ')} \\) -prune`;
+const MANIFEST = `cd / && {
+  find . -xdev ${OMITTED} -o -printf '%p %y %m %U %G %l\\n'
+  find . -xdev ${OMITTED} -o -type f -print0 | xargs -0 sha256sum
+} | sort | sha256sum`;
 
 let server: TestServer;
 let store: FakeS3;
