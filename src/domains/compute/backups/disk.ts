@@ -32,7 +32,12 @@ export async function prepareDisk(world: ComputeWorld, op: Op, server: Server): 
   if (!backup?.content || !kept) throw new AppError('conflict', 'The backup is not there any more.');
   const { image, limits } = backup.content;
   const wanted = { id, accountId: server.accountId, machineId: server.machineId, image, limits };
-  return (await machines.importSnapshot(ours(op), wanted, unpack(kept, backup.content))).id;
+  try {
+    return (await machines.importSnapshot(ours(op), wanted, unpack(kept, backup.content))).id;
+  } finally {
+    // It may not have been read at all.
+    kept.destroy();
+  }
 }
 
 /** Its machine has begun, or never will. Any number of times. */

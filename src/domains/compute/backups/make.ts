@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { isAppError } from '../../../kernel/errors.ts';
+import { assert, isAppError } from '../../../kernel/errors.ts';
 import type { BackupId } from '../../../kernel/ids.ts';
 import type { Op } from '../../../kernel/op.ts';
-import { assert } from '../../../kernel/errors.ts';
 import type { Tx } from '../../../platform/db.ts';
 import type { Snapshot } from '../../machines/index.ts';
 import { findServer } from '../store.ts';
@@ -69,7 +68,12 @@ async function make(world: ComputeWorld, op: Op, backup: Backup, claim: string):
   if (backup.blobKey !== undefined) await blobs.remove(backup.blobKey);
   if (!(await db.transact((tx) => noteKey(tx, backup.id, claim, key)))) return;
   const { stream, sums } = pack(await machines.exportSnapshot(op, snapshot.id));
-  await blobs.put(key, stream, op.signal);
+  try {
+    await blobs.put(key, stream, op.signal);
+  } finally {
+    // Where it was not read to its end, nobody goes on reading the disk.
+    stream.destroy();
+  }
   const { image, limits } = snapshot;
   const content = { image, limits, ...sums() };
   const now = world.clock.now();
