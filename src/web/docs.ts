@@ -47,7 +47,10 @@ export const customRequestsPage = (version: string): Answer =>
     style: 'docs.css',
     body: html`<body class="docs">
       ${masthead('/docs')}
-      <main id="content">${sectionHtml(customRequests())}</main>
+      <div class="columns">
+        <nav class="contents" aria-label="Contents"><a href="/docs#servers">Back to the documentation</a></nav>
+        <main id="content">${sectionHtml(customRequests())}</main>
+      </div>
       ${footer(version)}
     </body>`,
   });

@@ -27,7 +27,7 @@ export async function provision(world: ComputeWorld, op: Op, server: Server): Pr
     return 'done';
   } catch (error) {
     // Whoever is told to stop leaves it to another.
-    if (op.signal.aborted) throw error;
+    if (op.signal.aborted || isForLater(error)) throw error;
     world.log.warn({ serverId: server.id, machineId: server.machineId, err: error }, 'a server could not be made');
     return await nextAttempt(world, op, server, error);
   }
@@ -53,6 +53,9 @@ async function makeMachine(world: ComputeWorld, op: Op, server: Server): Promise
     ...(server.password && { password: passwordOf(secret, id) }),
   });
 }
+
+/** What a process that died was at is not free yet: that is no failure. */
+const isForLater = (error: unknown): boolean => isAppError(error, 'conflict') && error.retryAfterSeconds !== undefined;
 
 /** What a client sees first of an SSH server. */
 async function untilSshAnswers({ ssh }: ComputeWorld, op: Op, { machineId }: Server): Promise<void> {

@@ -19,7 +19,7 @@ type SnapshotRow = {
 };
 
 /** Whoever takes one says again and again that he does; by the database's own clock, because the platform's can be moved. */
-const TAKING_UNTIL = `clock_timestamp() + interval '1 minute'`;
+const TAKING_UNTIL = `clock_timestamp() + interval '30 seconds'`;
 
 const present = (row: SnapshotRow): Snapshot => ({
   id: row.id,

@@ -37,7 +37,9 @@ import type { MachinesWorld } from './world.ts';
 
 /** Of a machine that does not run; one that runs is copied faster or not at all. */
 const TAKING_TIMEOUT_MS = 15 * MINUTE;
-const BEAT_MS = 10 * SECOND;
+const BEAT_MS = 5 * SECOND;
+/** By then whoever was taking it has either gone on with it or is taken for dead. */
+const RETRY_AFTER_SECONDS = 10;
 export type SnapshotOptions = {
   name?: string | undefined;
   /** The platform's own for a while, under this id: however often it is asked for, it is taken once. */
@@ -84,7 +86,7 @@ export async function admit(world: MachinesWorld, wanted: Omit<Snapshot, 'bytes'
     if (!wanted.reserved && (await countSnapshots(tx, wanted.accountId)) >= MAX_SNAPSHOTS_PER_ACCOUNT)
       throw new AppError('conflict', `An account may keep ${MAX_SNAPSHOTS_PER_ACCOUNT} snapshots; remove one first.`);
     if (!(await insertSnapshot(tx, wanted, world.driver.place)))
-      throw new AppError('conflict', 'This snapshot is being taken.');
+      throw new AppError('conflict', 'This snapshot is being taken.', { retryAfterSeconds: RETRY_AFTER_SECONDS });
   });
 }
 

@@ -51,13 +51,17 @@ async function whileClaimed(world: ComputeWorld, op: Op, backup: Backup, claim: 
   } catch (error) {
     log.warn({ backupId: backup.id, state: backup.state, err: error }, 'a backup could not be settled yet');
     // Whoever is told to stop leaves it to another.
-    if (backup.state === 'pending' && !op.signal.aborted) await noteFailure(world, op, backup, claim, error);
+    if (backup.state === 'pending' && !op.signal.aborted && !isForLater(error))
+      await noteFailure(world, op, backup, claim, error);
     return false;
   } finally {
     clearInterval(beat);
     await db.transact((tx) => letGoOfBackup(tx, backup.id, claim));
   }
 }
+
+/** What a process that died was at is not free yet: that is no failure. */
+const isForLater = (error: unknown): boolean => isAppError(error, 'conflict') && error.retryAfterSeconds !== undefined;
 
 /** Copies the disk, and then, while the server goes on, exports the copy. */
 async function make(world: ComputeWorld, op: Op, backup: Backup, claim: string): Promise<void> {
