@@ -38,6 +38,7 @@ import { cents, usd } from './kernel/money.ts';
 import { newId, type Op } from './kernel/op.ts';
 import type { Clock } from './kernel/time.ts';
 import { openTestClock, systemClock, type TestClock } from './platform/clock.ts';
+import { openBlobs } from './platform/blob/index.ts';
 import { openDatabase, type Database } from './platform/db.ts';
 import { clientReader } from './platform/client-address.ts';
 import { createFetch } from './platform/fetch.ts';
@@ -210,6 +211,7 @@ function wireCompute(
     log,
     jobs,
     secret: installation.secret,
+    blobs: openBlobs({ directory: join(config.dataDir, 'blobs'), s3: config.backupBucket }),
     addresses: config.addressPool,
     hostAddress: () => findAddress(sshHostOf(config.ssh.host, address.url)),
     home: homeOf(config.region),

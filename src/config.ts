@@ -24,6 +24,14 @@ const ROLES = ['api', 'worker', 'all'];
 /** A thousand dollars for whoever solves a puzzle: more is a slip of the keyboard. */
 const MAX_AGENT_BONUS_CENTS = 100_000;
 
+/** A bucket needs all of these, and none of them says anything alone. */
+const S3_SETTINGS = [
+  'FREEHOLD_BACKUP_S3_URL',
+  'FREEHOLD_BACKUP_S3_BUCKET',
+  'FREEHOLD_BACKUP_S3_ACCESS_KEY',
+  'FREEHOLD_BACKUP_S3_SECRET_KEY',
+] as const;
+
 const Settings = z
   .object({
     FREEHOLD_HOST: z.string().min(1).default('127.0.0.1'),
@@ -57,6 +65,14 @@ const Settings = z
       .optional(),
     FREEHOLD_DATA_DIR: z.string().min(1).default('./data'),
     FREEHOLD_CACHE_DIR: z.string().min(1).optional(),
+    FREEHOLD_BACKUP_S3_URL: httpUrl.transform(withoutSlash).optional(),
+    FREEHOLD_BACKUP_S3_BUCKET: z
+      .string()
+      .regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, { error: 'must be the name of a bucket' })
+      .optional(),
+    FREEHOLD_BACKUP_S3_REGION: z.string().min(1).default('us-east-1'),
+    FREEHOLD_BACKUP_S3_ACCESS_KEY: z.string().min(1).optional(),
+    FREEHOLD_BACKUP_S3_SECRET_KEY: z.string().min(1).optional(),
     FREEHOLD_SECRET: secret.optional(),
     FREEHOLD_DATABASE_URL: url(['postgres:', 'postgresql:']).optional(),
     FREEHOLD_ROLES: z
@@ -105,6 +121,10 @@ const Settings = z
   .refine(({ FREEHOLD_PUBLIC_URL, FREEHOLD_APPS_DOMAIN }) => !isBelow(FREEHOLD_PUBLIC_URL, FREEHOLD_APPS_DOMAIN), {
     path: ['FREEHOLD_APPS_DOMAIN'],
     error: 'must not hold the name of FREEHOLD_PUBLIC_URL, or tenants would serve pages beside it',
+  })
+  .refine((settings) => new Set(S3_SETTINGS.map((name) => settings[name] === undefined)).size === 1, {
+    path: ['FREEHOLD_BACKUP_S3_URL'],
+    error: `must be set together with ${['BUCKET', 'ACCESS_KEY', 'SECRET_KEY'].join(', ')} of FREEHOLD_BACKUP_S3`,
   })
   .refine((settings) => Boolean(settings.GITHUB_CLIENT_ID) === Boolean(settings.GITHUB_CLIENT_SECRET), {
     path: ['GITHUB_CLIENT_SECRET'],
@@ -189,6 +209,14 @@ function githubOf(settings: z.output<typeof Settings>) {
   return { clientId, clientSecret, url: origin, apiUrl: settings.FREEHOLD_GITHUB_API_URL ?? ownApi };
 }
 
+/** Where backups are kept, if not in the data directory. */
+function bucketOf(settings: z.output<typeof Settings>) {
+  const { FREEHOLD_BACKUP_S3_URL: address, FREEHOLD_BACKUP_S3_BUCKET: bucket } = settings;
+  const { FREEHOLD_BACKUP_S3_ACCESS_KEY: accessKey, FREEHOLD_BACKUP_S3_SECRET_KEY: secretKey } = settings;
+  if (!address || !bucket || !accessKey || !secretKey) return undefined;
+  return { url: address, bucket, accessKey, secretKey, region: settings.FREEHOLD_BACKUP_S3_REGION };
+}
+
 function present(settings: z.output<typeof Settings>) {
   const roles = settings.FREEHOLD_ROLES;
   return {
@@ -208,6 +236,7 @@ function present(settings: z.output<typeof Settings>) {
     },
     machineDriver: settings.FREEHOLD_MACHINE_DRIVER,
     poolSize: settings.FREEHOLD_POOL_SIZE,
+    backupBucket: bucketOf(settings),
     secret: settings.FREEHOLD_SECRET,
     adminKey: settings.FREEHOLD_ADMIN_KEY,
     rateLimits: settings.FREEHOLD_RATE_LIMITS,

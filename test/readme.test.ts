@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { solveChallenge } from '../src/cli/solve-challenge.ts';
 import { testServer, type TestServer } from './harness/server.ts';
+import { leaveNothing } from './servers/leave.ts';
 
 type Challenge = Parameters<typeof solveChallenge>[0];
 
@@ -83,6 +84,21 @@ test(
     expect(output).toMatch(/^42\n[\s\S]*^42\n\d+\n/m);
     expect(output).toContain('"content":"42\\n"');
     expect(output.match(/"success":true/g)?.length).toBeGreaterThanOrEqual(2);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'the server of the README is rented, backed up, destroyed and restored as it is written',
+  async () => {
+    const tour = await shellBlocks('Five minutes as an agent');
+    const credited = tour.findIndex((block) => block.includes('/v1/admin/credits'));
+    const key = "rm -f key key.pub; ssh-keygen -q -t ed25519 -N '' -f key";
+    const blocks = [...tour.slice(0, credited + 1), key, ...(await shellBlocks('Keep a server, and a backup of it'))];
+    const { code, output } = await runShell(blocks.join('\n'));
+    expect({ code, output }).toMatchObject({ code: 0 });
+    expect(output).toMatch(/^ACTIVE\ntour\nAVAILABLE\n\{"ok":true\}\nACTIVE\nprecious\n\{"ok":true\}\n\{"ok":true\}$/m);
+    await leaveNothing(server);
   },
   TIMEOUT_MS,
 );

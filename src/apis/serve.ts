@@ -132,6 +132,8 @@ async function admit(edge: Edge, api: Api, route: Route, request: FastifyRequest
   if (actor.kind !== 'account') throw new AppError('unauthenticated', 'Invalid API key');
   await limits.count(db, api.accountLimit ?? ACCOUNT_LIMIT, actor.accountId, op.now);
   requireScope(actor, route);
+  if (actor.isHeld && (route.method !== 'GET' || route.upgrades))
+    throw new AppError('forbidden', 'This account is suspended.');
   return actor;
 }
 

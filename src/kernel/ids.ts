@@ -21,6 +21,7 @@ const PREFIX = {
   snapshot: 'snp_',
   sandbox: '',
   server: '',
+  backup: '',
   fact: 'fct_',
   subscription: 'sub_',
   delivery: 'msg_',
@@ -37,6 +38,7 @@ export type LoginId = Id<'login'>;
 export type TaskId = Id<'task'>;
 export type MachineId = Id<'machine'>;
 export type ImageId = Id<'image'>;
+export type BackupId = Id<'backup'>;
 export type SnapshotId = Id<'snapshot'>;
 export type SandboxId = Id<'sandbox'>;
 export type ServerId = Id<'server'>;

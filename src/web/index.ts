@@ -3,7 +3,7 @@ import { ok, route, type Answer, type Api, type Route } from '../apis/contract.t
 import { openApiDocument, type OpenApiDocument } from '../apis/openapi.ts';
 import type { Op } from '../kernel/op.ts';
 import { claimPage } from './claim.ts';
-import { docsPage } from './docs.ts';
+import { customRequestsPage, docsPage } from './docs.ts';
 import { ErrorBody, presentError } from './errors.ts';
 import { landingPage } from './landing.ts';
 import { llmsText } from './llms.ts';
@@ -52,6 +52,7 @@ export function webApi(options: WebOptions): Api {
 const pages = ({ publicUrl, version }: WebOptions, document: () => OpenApiDocument): Route[] => [
   page('/', 'The landing page', () => landingPage(publicUrl(), version)),
   page('/docs', 'The documentation for people', () => docsPage(document(), publicUrl(), version)),
+  page('/docs/custom-requests', 'Whom to ask for what the API does not give', () => customRequestsPage(version)),
   page('/claim', 'Where a person claims an account', () => claimPage(version)),
 ];
 

@@ -48,6 +48,7 @@ const OF_A_SANDBOX = /^(\/v1\/sandboxes\/:id|\/e2b\/api(\/v2)?\/sandboxes\/:sand
 async function resourceOf(route: Route, owner: Agent): Promise<string | undefined> {
   if (OF_A_SESSION.test(route.path)) return filled(route.path.replace(':session_id', await sessionOf(owner)));
   if (route.path.startsWith('/servers/:id')) return route.path.replace(':id', await serverOf(owner));
+  if (route.path.startsWith('/backups/:id')) return route.path.replace(':id', await backupOf(owner));
   if (!OF_A_SANDBOX.test(route.path)) return RESOURCE[route.path]?.(owner);
   const path = route.path
     .replace(/:(id|sandboxID)/, await sandboxOf(owner))
@@ -95,6 +96,20 @@ async function newServer({ key, accountId }: Agent): Promise<string> {
   await world.credit(accountId, 10);
   const body = { label: 'mine', planId: 'vc2-1c-1gb', regionId: 'ams' };
   return (await world.call('POST', '/servers', { key, body })).body.server.id;
+}
+
+const backups = new Map<Agent, Promise<string>>();
+const backupOf = (owner: Agent): Promise<string> => {
+  const backup = backups.get(owner) ?? newBackup(owner);
+  backups.set(owner, backup);
+  return backup;
+};
+
+/** Of a server that is up; nobody makes it. */
+async function newBackup(owner: Agent): Promise<string> {
+  const serverId = await serverOf(owner);
+  await world.compute.settle(systemOp(), serverId as never);
+  return (await world.call('POST', '/backups', { key: owner.key, body: { serverId } })).body.backup.id;
 }
 
 const instances = new Map<Agent, Promise<string>>();

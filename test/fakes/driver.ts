@@ -1,4 +1,4 @@
-import { Duplex } from 'node:stream';
+import { Duplex, Readable } from 'node:stream';
 import type { MachineDriver, Usage } from '../../src/domains/machines/index.ts';
 import { MachineLost } from '../../src/domains/machines/init/index.ts';
 
@@ -62,6 +62,14 @@ export function listedMachines(): ListedMachines {
     setRules: async (id) => void asked.push(`setRules ${id}`),
     snapshot: async (id, snapshot) => {
       asked.push(`snapshot ${id}`);
+      copies.add(snapshot);
+      return { bytes: 1_048_576 };
+    },
+    exportSnapshot: (snapshot) => Readable.from([Buffer.from(`disk of ${snapshot}`)]),
+    importSnapshot: async (snapshot, content) => {
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of content) chunks.push(chunk);
+      asked.push(`importSnapshot ${Buffer.concat(chunks).toString()}`);
       copies.add(snapshot);
       return { bytes: 1_048_576 };
     },

@@ -22,6 +22,7 @@ import type { Database } from '../../src/platform/db.ts';
 import { createFetch } from '../../src/platform/fetch.ts';
 import { createHttpServer } from '../../src/platform/http.ts';
 import { noRequestLimits, type RequestLimits } from '../../src/platform/limits.ts';
+import { openBlobs } from '../../src/platform/blob/index.ts';
 import { createLog } from '../../src/platform/log.ts';
 import { webApi } from '../../src/web/index.ts';
 import { listedMachines } from '../fakes/driver.ts';
@@ -155,6 +156,7 @@ async function wire({ db, limits, agentBonusCents, github, secret, clock }: Grou
     ledger,
     machines,
     ssh: listedSsh(),
+    blobs: openBlobs({ directory: join(IMAGES_DIR, 'blobs') }),
     secret,
     addresses: [],
     hostAddress: async () => '192.0.2.10',

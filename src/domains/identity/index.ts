@@ -10,6 +10,7 @@ import { claim, linkClaim, type ClaimRequest } from './claim.ts';
 import type { OpenedBy } from './account.ts';
 import { logInByEmail, registerByEmail, type EmailAttempt } from './email-login.ts';
 import type { GithubApp } from './github.ts';
+import { holdAccount, releaseAccount } from './hold.ts';
 import type { KeyWish } from './key.ts';
 import { listKeys, mintKey, revokeKey } from './keys.ts';
 import { deleteExpiredLogins, findProfile } from './login-store.ts';
@@ -25,6 +26,7 @@ export type { Credential } from './authenticate.ts';
 export { CHALLENGE_TIME } from './challenge.ts';
 export type { Challenge } from './challenge.ts';
 export type { Claimed, ClaimLink, ClaimRequest } from './claim.ts';
+export { MAX_HOLD_REASON_LENGTH, type AccountHold } from './hold.ts';
 export type { EmailLogin } from './email-login.ts';
 export { MAX_GITHUB_REPLY_BYTES } from './github.ts';
 export { KEY_FORMATS, MAX_KEY_NAME_LENGTH, SCOPES } from './key.ts';
@@ -75,6 +77,8 @@ export function createIdentity(deps: IdentityDeps) {
     describe: (op: AccountOp) => found(findOverview(db, op.actor.accountId)),
     /** Any account, for the platform's own purposes. Throws `not_found`. */
     account: (id: AccountId) => found(findAccount(db, id)),
+    hold: (op: Op, id: AccountId, reason: string) => holdAccount(db, op, id, reason),
+    release: (op: Op, id: AccountId) => releaseAccount(db, op, id),
     mintKey: (op: AccountOp, wish: KeyWish) => mintKey(db, op, wish),
     listKeys: (op: AccountOp) => listKeys(db, op),
     revokeKey: (op: AccountOp, id: KeyId) => revokeKey(db, op, id),

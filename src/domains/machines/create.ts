@@ -35,7 +35,17 @@ export type Wanted = {
  * takes the machine for abandoned.
  */
 const CREATE_TIMEOUT_MS = 30 * SECOND;
-export const ABANDONED_AFTER_MS = CREATE_TIMEOUT_MS + 15 * SECOND;
+const MARGIN_MS = 15 * SECOND;
+/** A computer that begins with a copy of a disk may have much to copy. */
+const COPY_MS_FOR_EACH_GB = 4 * SECOND;
+
+type Making = Pick<Wanted, 'limits' | 'standing'> & { snapshotId: SnapshotId | undefined };
+
+const createTimeoutOf = ({ snapshotId, standing, limits }: Making): number =>
+  CREATE_TIMEOUT_MS + (snapshotId && standing ? Math.ceil(limits.diskGb * COPY_MS_FOR_EACH_GB) : 0);
+
+/** After this time whoever was making the machine is dead. */
+export const abandonedAfterMs = (machine: Making): number => createTimeoutOf(machine) + MARGIN_MS;
 const WAIT_STEP_MS = 100;
 
 /** Makes a machine; under one id any number of calls make one. Where it fails, nothing of the machine is left. */
@@ -47,7 +57,7 @@ export async function create(world: MachinesWorld, asked: Op, wanted: Wanted): P
   if (claimed.kind === 'wait') return await otherMaker(world, op, wanted, claimed.machine);
   if (claimed.kind === 'again') await world.driver.destroy(wanted.id);
   try {
-    const limit = AbortSignal.timeout(CREATE_TIMEOUT_MS);
+    const limit = AbortSignal.timeout(createTimeoutOf(claimed.machine));
     await world.driver.create(specOf(claimed.machine), AbortSignal.any([op.signal, limit]));
     return await world.db.transact((tx) => becomeReady(world, tx, op, claimed.machine, wanted.ready));
   } catch (error) {
@@ -80,7 +90,7 @@ async function claimAgain(tx: Tx, op: Op, wanted: Wanted, found: Machine): Promi
   if (found.accountId !== wanted.accountId) throw new AppError('conflict', 'This machine id is taken.');
   if (found.state === 'running') return { kind: 'ready', machine: found };
   if (found.state !== 'creating') throw new AppError('conflict', unfit(found.state));
-  if (after(found.stateAt, ABANDONED_AFTER_MS) > op.now) return { kind: 'wait', machine: found };
+  if (after(found.stateAt, abandonedAfterMs(found)) > op.now) return { kind: 'wait', machine: found };
   const leaseUntil = after(op.now, wanted.leaseMs);
   await restartCreation(tx, found.id, op.now, leaseUntil);
   return { kind: 'again', machine: { ...found, stateAt: op.now, leaseUntil } };
@@ -155,7 +165,7 @@ async function giveUp(world: MachinesWorld, op: Op, machine: Machine, error: unk
 
 /** Waits for whoever else is making this machine, then answers with it or makes it in their place. */
 async function otherMaker(world: MachinesWorld, op: Op, wanted: Wanted, machine: Machine): Promise<Machine> {
-  const until = after(machine.stateAt, ABANDONED_AFTER_MS);
+  const until = after(machine.stateAt, abandonedAfterMs(machine));
   while (world.clock.now() < until) {
     op.signal.throwIfAborted();
     const found = await findMachine(world.db, machine.id);

@@ -74,6 +74,9 @@ export const snapshotted = (tx: Tx, op: Op, machine: Machine, snapshot: Snapshot
     },
   });
 
+export const snapshotImported = (tx: Tx, op: Op, { id, accountId, machineId, bytes }: Snapshot): Promise<void> =>
+  recordFact(tx, op, { type: 'snapshot.imported', subject: id, accountId, data: { machineId, bytes } });
+
 export const snapshotRemoved = (tx: Tx, op: Op, { id, accountId, machineId, bytes }: Snapshot): Promise<void> =>
   recordFact(tx, op, { type: 'snapshot.removed', subject: id, accountId, data: { machineId, bytes } });
 

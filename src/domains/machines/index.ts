@@ -31,7 +31,8 @@ import { exec, type CommandRequest, type ExecOutcome } from './run-to-end.ts';
 import type { Sample } from './sample.ts';
 import { samples, takeSamples } from './samples.ts';
 import type { Snapshot, SnapshotCursor, SnapshotFilter } from './snapshot.ts';
-import { getSnapshot, listSnapshots, removeSnapshot, snapshot } from './snapshots.ts';
+import { exportSnapshot, importSnapshot, type SnapshotImport } from './snapshot-transfer.ts';
+import { getSnapshot, listSnapshots, removeSnapshot, snapshot, type SnapshotOptions } from './snapshots.ts';
 import { start, type StartRequest } from './start.ts';
 import { adopt, sweep } from './sweep.ts';
 import { downloadTree, uploadTree } from './trees.ts';
@@ -162,10 +163,12 @@ export type Machines = {
   boot(op: Op, id: MachineId, options?: WakeOptions): Promise<Machine>;
   setRules(op: Op, id: MachineId, rules: NetworkRules): Promise<Machine>;
 
-  snapshot(op: Op, id: MachineId, options?: { name?: string | undefined }): Promise<Snapshot>;
+  snapshot(op: Op, id: MachineId, options?: SnapshotOptions): Promise<Snapshot>;
   getSnapshot(op: Op, id: SnapshotId): Promise<Snapshot>;
   listSnapshots(op: Op, filter: SnapshotFilter): Promise<Page<Snapshot, SnapshotCursor>>;
   removeSnapshot(op: Op, id: SnapshotId): Promise<void>;
+  exportSnapshot(op: Op, id: SnapshotId): Promise<Readable>;
+  importSnapshot(op: Op, wanted: SnapshotImport, content: AsyncIterable<Uint8Array>): Promise<Snapshot>;
 
   extendLease(op: Op, id: MachineId, until: Date): Promise<Machine>;
   setLease(op: Op, id: MachineId, until: Date): Promise<Machine>;
@@ -226,6 +229,8 @@ export function createMachines(world: MachinesWorld): Machines {
     getSnapshot: of(getSnapshot),
     listSnapshots: of(listSnapshots),
     removeSnapshot: of(removeSnapshot),
+    exportSnapshot: of(exportSnapshot),
+    importSnapshot: of(importSnapshot),
     extendLease: of(extend),
     setLease: of(setUntil),
     usage: of(usage),

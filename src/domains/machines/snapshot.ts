@@ -13,6 +13,8 @@ export type Snapshot = {
   limits: Limits;
   /** What it fills of the host's disk. */
   bytes: number;
+  /** The platform's own for a while: its account neither sees it nor may remove it. */
+  reserved: boolean;
   createdAt: Date;
 };
 

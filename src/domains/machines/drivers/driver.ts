@@ -1,4 +1,4 @@
-import type { Duplex } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import type { MachineId, SnapshotId } from '../../../kernel/ids.ts';
 
 /** How strong the wall around a machine is; told to the tenant as it is. */
@@ -96,10 +96,24 @@ export interface MachineDriver {
   /** From now on, also for connections that are open. Only for machines with `egress`. */
   setRules(id: MachineId, rules: NetworkRules): Promise<void>;
   /**
-   * Copies the disk of a running, paused or stopped machine, as it is at one moment, under the snapshot's name.
-   * Answers how much of the host's disk the copy fills. When it throws, nothing is left of the copy.
+   * Copies the disk of a running, paused or stopped machine, as it is at one moment, under the snapshot's name. A
+   * machine that runs stands still meanwhile, for half a minute at the most: where that is too short it throws. Answers how much of the host's disk the copy fills. When it throws, nothing is left of the copy.
    */
   snapshot(id: MachineId, snapshot: SnapshotId, signal: AbortSignal): Promise<{ bytes: number }>;
+  /**
+   * A snapshot as bytes that `importSnapshot` takes, on this host or on another, and nobody else has to understand. The
+   * stream ends with an error where the copy cannot be read to its end.
+   */
+  exportSnapshot(snapshot: SnapshotId, signal: AbortSignal): Readable;
+  /**
+   * Makes a snapshot out of such bytes. What throws while they come counts as it does here: nothing is left of the copy.
+   * Answers how much of the host's disk it fills.
+   */
+  importSnapshot(
+    snapshot: SnapshotId,
+    content: AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+  ): Promise<{ bytes: number }>;
   /** Any number of times. */
   removeSnapshot(snapshot: SnapshotId): Promise<void>;
   /** The names of all copies that are there, whole or half made. */

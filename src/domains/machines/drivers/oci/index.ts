@@ -15,6 +15,7 @@ import { showMemory } from './seen.ts';
 import { isAlive, readRecord } from './record.ts';
 import { pause, resume, stop } from './rest.ts';
 import { removeSnapshot, snapshot, snapshots } from './snapshot.ts';
+import { exportSnapshot, importSnapshot } from './transfer.ts';
 
 export type { OciOptions, Step } from './host.ts';
 
@@ -51,6 +52,8 @@ export async function openOciDriver(options: OciOptions): Promise<MachineDriver>
     boot: (spec, signal) => boot(host, spec, signal),
     setRules: (id, rules) => setRules(host, id, rules),
     snapshot: (id, name, signal) => snapshot(host, id, name, signal),
+    exportSnapshot: (name, signal) => exportSnapshot(host, name, signal),
+    importSnapshot: (name, content, signal) => importSnapshot(host, name, content, signal),
     removeSnapshot: (name) => removeSnapshot(host, name),
     snapshots: () => snapshots(host),
     usage: (id) => usage(host, placesOf(layout, id)),
