@@ -7,7 +7,7 @@ const TIMEOUT_MS = 2 * MINUTE;
 /** A reply of the server: as it came, and parsed. */
 export type Reply<Body> = { text: string; body: Body };
 
-type Request = { body?: object; signal?: AbortSignal };
+type Request = { body?: object | undefined; signal?: AbortSignal | undefined; idempotencyKey?: string | undefined };
 
 /** A server as one caller sees it. The type of a reply is the caller's knowledge of the API's documents. */
 export type Api = {
@@ -34,11 +34,16 @@ export class Refusal extends Failure {
 export class Unreachable extends Failure {}
 
 export function openApi(url: string, secret?: Secret): Api {
-  const call = async <Body>(method: string, path: string, { body, signal }: Request = {}): Promise<Reply<Body>> => {
+  const call = async <Body>(
+    method: string,
+    path: string,
+    { body, signal, idempotencyKey }: Request = {},
+  ): Promise<Reply<Body>> => {
     const headers = {
       accept: 'application/json',
       ...(body && { 'content-type': 'application/json' }),
       ...(secret && { authorization: `Bearer ${secret.value}` }),
+      ...(idempotencyKey !== undefined && { 'idempotency-key': idempotencyKey }),
     };
     const init = { method, headers, ...(body && { body: JSON.stringify(body) }), redirect: 'manual' as const };
     const { response, text } = await send(url, path, init, signal);
@@ -100,10 +105,15 @@ function refusal(url: string, response: Response, body: unknown, secret: Secret 
   return new Refusal(`${said.replace(/\.$/, '')}${hint(response, secret)}.`, response);
 }
 
-const saidIn = (body: unknown): string | undefined =>
-  typeof body === 'object' && body !== null && 'error' in body && typeof body.error === 'string'
-    ? body.error
-    : undefined;
+/** What a refusal says: most contracts have `error`, the environments contract has `detail`. */
+function saidIn(body: unknown): string | undefined {
+  if (typeof body !== 'object' || body === null) return undefined;
+  if ('error' in body && typeof body.error === 'string') return body.error;
+  if (!('detail' in body)) return undefined;
+  if (typeof body.detail === 'string') return body.detail;
+  const [first] = [body.detail].flat() as { loc?: unknown[]; msg?: unknown }[];
+  return typeof first?.msg === 'string' ? `${first.loc?.join('.') ?? 'request'}: ${first.msg}` : undefined;
+}
 
 function hint({ status, headers }: Response, secret: Secret | undefined): string {
   const retryAfter = headers.get('retry-after');
