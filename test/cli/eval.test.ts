@@ -131,7 +131,7 @@ describe('an evaluation', () => {
     first.child.kill('SIGKILL');
     const pid = Number(await readFile(join(given.dir, 'pid'), 'utf8'));
     await eventually(
-      () => exists(`/proc/${pid}`),
+      () => isAtWork(pid),
       (there) => !there,
     );
     expect((await sessionsOf(given.agent)).map(({ state }) => state)).toEqual(['ready']);
@@ -187,6 +187,13 @@ describe('an evaluation', () => {
 const exists = (path: string): Promise<boolean> =>
   stat(path).then(
     () => true,
+    () => false,
+  );
+
+/** A process that has ended may still be listed until somebody asks for how. */
+const isAtWork = (pid: number): Promise<boolean> =>
+  readFile(`/proc/${pid}/status`, 'utf8').then(
+    (status) => !/^State:\s+Z/m.test(status),
     () => false,
   );
 

@@ -46,10 +46,16 @@ const ImportBody = z
     folder: z
       .object({ name: z.string().max(MAX_PATH_LENGTH), files: z.array(File).max(MAX_FILES) })
       .optional()
-      .meta({ description: 'One task of another format.' }),
+      .meta({
+        description:
+          'One task of another format. With the only line of a SWE-bench file: `repo/` at its commit, `tests/` as its test patch leaves them, `removed` with the paths that the patch removes, and where there is one `setup.sh`.',
+      }),
   })
   .refine(({ format, lines, folder }) => (format === 'swebench' ? lines : folder) !== undefined, {
     error: 'lines are needed for swebench, and a folder for every other format',
+  })
+  .refine(({ format, lines = [], folder }) => format !== 'swebench' || !folder || lines.length === 1, {
+    error: 'a folder belongs to one line',
   })
   .meta({ examples: [{ format: 'swebench', lines: [] }] });
 
@@ -146,8 +152,9 @@ const presentSummary = (samples: Awaited<ReturnType<Environments['summary']>>): 
 });
 
 function broughtIn({ format, lines = [], folder }: z.output<typeof ImportBody>): Brought[] {
-  if (format === 'swebench') return lines.map((line) => ({ format, line }));
-  return folder ? [{ format, folder: { name: folder.name, files: folder.files.map(fileOf) } }] : [];
+  const brought = folder && { name: folder.name, files: folder.files.map(fileOf) };
+  if (format === 'swebench') return lines.map((line) => ({ format, line, folder: brought }));
+  return brought ? [{ format, folder: brought }] : [];
 }
 
 const fileOf = (file: z.output<typeof File>): BroughtFile =>

@@ -1,6 +1,7 @@
 import { lstat, readdir, readFile, readlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { show, type Command, type Session } from '../command.ts';
+import { openRepositories, type Instance, type Repositories } from '../datasets/repository.ts';
 import { Failure, WrongUsage } from '../failure.ts';
 import { brief, moment, plural, table } from '../layout.ts';
 
@@ -32,6 +33,16 @@ const importCommand: Command = {
     name: { kind: 'text', value: 'NAME', says: "The dataset's name; else that of the file or folder" },
     description: { kind: 'text', value: 'TEXT', says: 'What it is' },
     grading: { kind: 'text', value: 'RULE', says: 'strict (so without it) or subset' },
+    repositories: {
+      kind: 'text',
+      value: 'FROM',
+      says: 'Of a SWE-bench file: a folder of git repositories, or a URL with {repo} in it',
+    },
+    setup: {
+      kind: 'text',
+      value: 'PATH',
+      says: 'A script that prepares the image, or a folder of them by INSTANCE.sh',
+    },
     reveal: { kind: 'flag', says: 'Show hidden tests and solutions to everybody; --no-reveal hides them again' },
   },
   async run(session, given) {
@@ -45,14 +56,19 @@ const importCommand: Command = {
       reveals: given.flag('reveal'),
     };
     await session.operator().post('/v1/admin/datasets', { body: { name, ...about } });
-    const parts = format === 'swebench' ? linesOf(path) : foldersOf(path, format as FolderFormat);
-    const results = await bring(session, name, format, parts);
-    report(session, name, results);
+    const from = given.text('repositories');
+    const repositories = from === undefined ? undefined : await openRepositories(from, given.text('setup'));
+    try {
+      const parts = format === 'swebench' ? linesOf(path, repositories) : foldersOf(path, format as FolderFormat);
+      report(session, name, await bring(session, name, format, parts));
+    } finally {
+      await repositories?.close();
+    }
   },
 };
 
 /** What one request takes in: some lines, a folder, or what could not even be sent. */
-type Part = { body: object } | { refused: Result };
+type Part = { body: object; remark?: string } | { refused: Result };
 
 async function bring(session: Session, name: string, format: string, parts: AsyncIterable<Part>): Promise<Result[]> {
   const results: Result[] = [];
@@ -63,16 +79,52 @@ async function bring(session: Session, name: string, format: string, parts: Asyn
     }
     const path = `/v1/admin/datasets/${encodeURIComponent(name)}/samples`;
     const { body } = await session.operator().post<Imported>(path, { body: { format, ...part.body } });
-    results.push(...body.results);
+    results.push(...body.results.map((result) => ({ ...result, reason: part.remark ?? result.reason })));
   }
   return results;
 }
 
-async function* linesOf(path: string): AsyncGenerator<Part> {
+async function* linesOf(path: string, repositories: Repositories | undefined): AsyncGenerator<Part> {
   const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => unreadable(path, cause));
   const lines = text.split('\n').filter((line) => line.trim() !== '');
+  if (repositories) {
+    for (const line of lines) yield await lineWith(repositories, line);
+    return;
+  }
   for (let at = 0; at < lines.length; at += LINES_AT_ONCE)
     yield { body: { lines: lines.slice(at, at + LINES_AT_ONCE) } };
+}
+
+/** A line with its repository; one whose repository cannot be had comes without and is marked. */
+async function lineWith(repositories: Repositories, line: string): Promise<Part> {
+  try {
+    const folder = await folderAt(await repositories.folderFor(instanceIn(line)));
+    return 'refused' in folder ? folder : { body: { lines: [line], ...folder.body } };
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    return { body: { lines: [line] }, remark: error.message };
+  }
+}
+
+function instanceIn(line: string): Instance {
+  const given = parsed(line);
+  const textOf = (name: keyof Instance): string => (typeof given[name] === 'string' ? given[name] : '');
+  return {
+    instance_id: textOf('instance_id'),
+    repo: textOf('repo'),
+    base_commit: textOf('base_commit'),
+    test_patch: textOf('test_patch'),
+  };
+}
+
+/** A line that is no object is told by the server. */
+function parsed(line: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === 'object' && value !== null ? { ...value } : {};
+  } catch {
+    return {};
+  }
 }
 
 async function* foldersOf(path: string, format: FolderFormat): AsyncGenerator<Part> {

@@ -20,7 +20,7 @@ const EXIT_TIMED_OUT = 124;
  */
 const WATCHED = `
 exec 3<&0 < /dev/null
-( read -r _ <&3; kill -KILL -- -$$ ) > /dev/null 2>&1 &
+( read -r _ <&3; kill -s KILL -- -$$ ) > /dev/null 2>&1 &
 exec 3<&-
 exec /bin/sh -c "$1"
 `;

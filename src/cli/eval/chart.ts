@@ -3,10 +3,10 @@ import type { ReportedSample } from './report.ts';
 /** Pictures of a report as SVG, in the colours of its page. */
 const WIDTH = 640;
 const HEIGHT = 200;
-const LEFT = 64;
+const LEFT = 84;
 const BOTTOM = 24;
 const TOP = 12;
-const WIDEST_COLUMN = 36;
+const WIDEST_COLUMN = 56;
 const GAP = 0.2;
 const RADIUS = 70;
 const RING = 26;

@@ -21,7 +21,7 @@ import { checkFiles, keepTree } from './tree.ts';
 
 /** One sample as somebody brings it: a line of a JSONL file, or a folder. */
 export type Brought =
-  | { format: 'swebench'; line: string }
+  | { format: 'swebench'; line: string; folder?: BroughtFolder | undefined }
   | { format: Exclude<Format, 'swebench'>; folder: BroughtFolder };
 
 /** What became of one sample; with every one that was brought, in order, nothing is lost. */
@@ -94,8 +94,8 @@ function read(brought: Brought): Read {
 }
 
 function readAs(brought: Brought): Read {
-  if (brought.format === 'swebench') return { draft: readSwebench(brought.line), trees: undefined };
-  checkFiles(brought.folder.files);
+  checkFiles(brought.folder?.files ?? []);
+  if (brought.format === 'swebench') return readSwebench(brought.line, brought.folder);
   return brought.format === 'harbor' ? readHarbor(brought.folder) : readTerminalBench(brought.folder);
 }
 
