@@ -68,7 +68,7 @@ async function checkOut(gitDir: string, commit: string, target: string, dir: str
   await mkdir(target, { recursive: true });
   const index = join(dir, 'index');
   await rm(index, { force: true });
-  const where = [`--git-dir=${gitDir}`, `--work-tree=${target}`, '-c', 'core.hooksPath=/dev/null'];
+  const where = [`--git-dir=${gitDir}`, `--work-tree=${target}`];
   const env = { GIT_INDEX_FILE: index };
   await git([...where, 'read-tree', `${commit}^{commit}`], { env });
   await git([...where, 'checkout-index', '--all', '--force'], { env, cwd: target });
@@ -112,10 +112,13 @@ type GitOptions = { cwd?: string; input?: string; env?: Record<string, string> }
 
 /** Runs git without the settings of its user, which are not the samples'. Throws Failure with what it says. */
 async function git(args: string[], { cwd, input = '', env = {} }: GitOptions = {}): Promise<string> {
-  const settings = { GIT_CONFIG_GLOBAL: '/dev/null', GIT_TERMINAL_PROMPT: '0', GIT_CONFIG_COUNT: '1' };
+  const settings = { GIT_CONFIG_GLOBAL: '/dev/null', GIT_TERMINAL_PROMPT: '0', GIT_CONFIG_COUNT: '2' };
   // A mirror may be another user's.
   const owner = { GIT_CONFIG_KEY_0: 'safe.directory', GIT_CONFIG_VALUE_0: '*' };
-  const variables = Object.entries({ ...settings, ...owner, ...env }).map(([name, value]) => `${name}=${value}`);
+  const noHooks = { GIT_CONFIG_KEY_1: 'core.hooksPath', GIT_CONFIG_VALUE_1: '/dev/null' };
+  const variables = Object.entries({ ...settings, ...owner, ...noHooks, ...env }).map(
+    ([name, value]) => `${name}=${value}`,
+  );
   const child = spawn('env', [...variables, 'git', ...args], { cwd, stdio: ['pipe', 'pipe', 'pipe'] });
   const ended = once(child, 'close') as Promise<[number | null]>;
   child.stdin.on('error', () => {}); // told by how it ends
