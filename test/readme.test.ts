@@ -21,7 +21,7 @@ beforeAll(async () => {
   // The tour is walked in the server's folder, where the admin key is kept.
   folder = await mkdtemp(join(tmpdir(), 'freehold-tour-'));
   await mkdir(join(folder, 'data'));
-  await symlink(join(import.meta.dirname, '../bin'), join(folder, 'bin'));
+  for (const name of ['bin', 'datasets']) await symlink(join(import.meta.dirname, '..', name), join(folder, name));
   await writeFile(join(folder, 'data/admin.key'), `${server.adminKey}\n`);
 });
 afterAll(async () => {
@@ -99,6 +99,23 @@ test(
     expect({ code, output }).toMatchObject({ code: 0 });
     expect(output).toMatch(/^ACTIVE\ntour\nAVAILABLE\n\{"ok":true\}\nACTIVE\nprecious\n\{"ok":true\}\n\{"ok":true\}$/m);
     await leaveNothing(server);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'the evaluation of the README is run as it is written, and its report tells what the agent has solved',
+  async () => {
+    const tour = await shellBlocks('Five minutes as an agent');
+    const credited = tour.findIndex((block) => block.includes('/v1/admin/credits'));
+    const blocks = [...tour.slice(0, credited + 1), ...(await shellBlocks('Evaluate an agent'))];
+    const { code, output } = await runShell(blocks.join('\n'));
+    expect({ code, output }).toMatchObject({ code: 0 });
+    expect(output).toContain('my-run/report.html');
+    const report = JSON.parse(await readFile(join(folder, 'my-run/report.json'), 'utf8'));
+    expect(report.totals).toMatchObject({ samples: 2, solved: 1, unsolved: 1, errors: 0, waiting: 0 });
+    const log = await readFile(join(folder, 'my-run/samples/starter__free-slots-2/agent.log'), 'utf8');
+    expect(log).toContain('slots.py');
   },
   TIMEOUT_MS,
 );

@@ -357,6 +357,34 @@ test('what has a second path is the same route there', () => {
   }
 });
 
+describe.each(
+  world.apis.flatMap((api) =>
+    api.routes.filter((route) => route.aliasOf).map((route) => [`${route.method} ${route.path}`, api, route] as const),
+  ),
+)('%s, a second path,', (_name, api, route) => {
+  if (route.access === 'account')
+    test('refuses a caller without a credential', async () =>
+      expectRefusal(api, await attempt(route, { key: null }), 'unauthenticated'));
+  if (route.path.includes(':'))
+    test('does not find what is not there', async () =>
+      expectRefusal(api, await attempt(route, { body: route.body && sampleBody(route) }), 'not_found'));
+  if (route.path.includes(':') && route.access === 'account')
+    test('does not find what is another account’s', async () => {
+      const own = route.aliasOf && (await resourceOf({ ...route, path: route.aliasOf }, other));
+      const path = own?.replace(route.aliasOf?.replace(route.path, '') ?? '', '');
+      expect(path).toMatch(/^\/\w/);
+      expectRefusal(
+        api,
+        await attempt(route, { path: path ?? '', body: route.body && sampleBody(route) }),
+        'not_found',
+      );
+    });
+  if (route.body)
+    test.each([...NO_OBJECTS, ['is cut off', '{"name":']])('refuses a body that %s', async (_what, body) =>
+      expectRefusal(api, await attempt(route, { body }), 'invalid'),
+    );
+});
+
 describe('what no route answers', () => {
   test.each([
     ['GET', '/v1'],

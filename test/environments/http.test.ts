@@ -302,6 +302,20 @@ grades = "workspace"
     await call('DELETE', `/sessions/${body.session_id}`);
   }, 300_000);
 
+  test('imports a folder that is larger than any request, whose large files are sent by themselves', async () => {
+    const dir = await temporaryFolder();
+    const verify = `test "$(cat big-1 big-2 | sha256sum)" = "$(cat sum)" && [ -e done ] && echo 1 > /logs/verifier/reward.txt`;
+    const files = [7, 8].map((byte) => Buffer.alloc(33_000_000, byte));
+    const sum = createHash('sha256').update(Buffer.concat(files)).digest('hex');
+    await write(join(dir, 'large'), { ...task(verify, 'touch done'), 'environment/repo/sum': `${sum}  -\n` });
+    for (const [n, file] of files.entries()) await writeFile(join(dir, 'large/environment/repo', `big-${n + 1}`), file);
+    const imported = await cli(['datasets', 'import', dir, '--format', 'harbor', '--name', 'large']);
+    expect([imported.code, imported.err]).toEqual([0, '1 sample in large, 0 refused.\n']);
+    const seen = async () => JSON.parse((await cli(['datasets', 'status', 'large', '--json'])).out).samples;
+    const [sample] = await eventually(seen, ([one]) => one.state !== 'unchecked', 120_000, 1_000);
+    expect(sample).toMatchObject({ state: 'offered', reason: null });
+  }, 180_000);
+
   test('imports a SWE-bench file and is told of every line', async () => {
     const dir = await temporaryFolder();
     const line = (id: string) => JSON.stringify({ instance_id: id, problem_statement: 'x', FAIL_TO_PASS: '["a"]' });
