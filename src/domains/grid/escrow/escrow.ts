@@ -1,5 +1,7 @@
-import type { Tck } from '../../../kernel/money.ts';
+import type { EscrowId, NodeId } from '../../../kernel/ids.ts';
+import { tck, type Tck } from '../../../kernel/money.ts';
 import { DAY, HOUR, MINUTE } from '../../../kernel/time.ts';
+import { taxOf } from '../money.ts';
 
 /** How long the buyer may object to what was delivered, before the seller is paid. */
 export const DISPUTE_WINDOW_MS = DAY;
@@ -7,15 +9,29 @@ export const DISPUTE_WINDOW_MS = DAY;
 export const SANDBOX_WINDOW_MS = MINUTE;
 /** What is not delivered until then is given back. */
 export const PENDING_TIMEOUT_MS = 72 * HOUR;
-export const MAX_ESCROW: Tck = (100_000n * 10_000n) as Tck;
-
-const TAX_PERCENT = 3n;
+export const MAX_ESCROW: Tck = tck(100_000n * 10_000n);
 
 /**
  * Where the money of a trade is: locked, delivered against, with the seller, frozen until the operator decides, or back
  * with the buyer.
  */
 export type EscrowState = 'PENDING' | 'AWAITING_SETTLEMENT' | 'SETTLED' | 'DISPUTED' | 'REFUNDED';
+
+/** TCK that a buyer has locked away for a seller. */
+export type Escrow = {
+  id: EscrowId;
+  buyerId: NodeId;
+  sellerId: NodeId;
+  amount: Tck;
+  state: EscrowState;
+  proofHash: string | null;
+  /** Why it is disputed or was given back: the rule. */
+  reason: string | null;
+  refundAt: Date;
+  settleAt: Date | null;
+  settledAt: Date | null;
+  createdAt: Date;
+};
 
 /** What can happen to an escrow, by what it is called where it happens. */
 export type EscrowEvent = 'deliver' | 'time_out' | 'settle' | 'dispute' | 'break_rule' | 'release' | 'give_back';
@@ -34,8 +50,8 @@ export const TRANSITIONS = {
 /** What a seller gets of an amount, and what the vault keeps. Together they are the amount. */
 export type Split = { payout: Tck; tax: Tck };
 
-/** The tax is worked out first and rounded down, the seller has the rest: no unit is made or lost. */
+/** The tax is worked out first, the seller has the rest: no unit is made or lost. */
 export function splitOf(amount: Tck): Split {
-  const tax = ((amount * TAX_PERCENT) / 100n) as Tck;
-  return { payout: (amount - tax) as Tck, tax };
+  const tax = taxOf(amount);
+  return { payout: tck(amount - tax), tax };
 }
