@@ -103,7 +103,7 @@ async function place(world: GridWorld, tx: Tx, op: NodeOp, { task, offer, key }:
   const escrow = escrowFor(op, escrowId, task, offer);
   const ruled = promisesAnything(promisesOf(offer.metadata)) || task.validatorIds.length > 0;
   if (!(await insertEscrow(tx, { ...escrow, idempotencyKey: key, ruled }))) return false;
-  await insertTask(tx, task, key);
+  if (!(await insertTask(tx, task, key))) throw new AppError('conflict', 'This idempotency_key is being used');
   await lockAway(world, tx, op, op.node, escrow);
   await recordFacts(tx, op, [escrowFact('escrow.locked', escrow), createdFact(task), purchasedFact(task)]);
   return true;
