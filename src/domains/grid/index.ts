@@ -1,4 +1,5 @@
 import type { SweepDefinition } from '../../platform/jobs/index.ts';
+import { createEscrows } from './escrow/index.ts';
 import { createNodes } from './nodes/index.ts';
 import { createSigning } from './signing.ts';
 import type { GridWorld } from './world.ts';
@@ -14,6 +15,7 @@ export type Grid = ReturnType<typeof createGrid>;
 export function createGrid(world: GridWorld) {
   const signing = createSigning(world);
   const nodes = createNodes(world, signing);
+  const escrow = createEscrows(world);
   const sweeps: SweepDefinition[] = [...nodes.sweeps];
-  return { nodes, sweeps };
+  return { nodes, escrow, sweeps };
 }

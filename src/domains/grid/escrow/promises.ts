@@ -27,7 +27,7 @@ export function promisesOf(metadata: Record<string, unknown>): Promises {
   const checks = (Array.isArray(validators) ? validators : []).filter(
     (check): check is Check => typeof check === 'object' && check !== null,
   );
-  return { ...(schema && { schema }), checks: checks.slice(0, MAX_CHECKS) };
+  return { ...(schema ? { schema } : undefined), checks: checks.slice(0, MAX_CHECKS) };
 }
 
 export const promisesAnything = ({ schema, checks }: Promises): boolean => schema !== undefined || checks.length > 0;
