@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { AppError } from '../kernel/errors.ts';
+import { AppError, isAppError } from '../kernel/errors.ts';
 import type { Actor, Op } from '../kernel/op.ts';
 import { MINUTE, type Clock } from '../kernel/time.ts';
 import { hmacSha256 } from '../platform/crypto.ts';
@@ -145,8 +145,8 @@ async function admit(edge: Edge, api: Api, route: Route, request: FastifyRequest
   if (route.access === 'public')
     return route.recognises && hasCredential(request) ? identify(edge, request, op) : op.actor;
   if (route.access === 'operator' && isFromThisHost(request)) return op.actor;
+  if (route.access !== 'account') return requireAdmin(edge, request, op);
   const actor = await identify(edge, request, op);
-  if (route.access !== 'account') return requireAdmin(actor);
   if (actor.kind !== 'account') throw new AppError('unauthenticated', 'Invalid API key');
   await limits.count(db, api.accountLimit ?? ACCOUNT_LIMIT, actor.accountId, op.now);
   requireScope(actor, route);
@@ -177,9 +177,13 @@ async function identify(edge: Edge, request: FastifyRequest, op: Op): Promise<Ac
   }
 }
 
-function requireAdmin(actor: Actor): Actor {
-  if (actor.kind !== 'admin') throw new AppError('unauthenticated', 'Invalid admin key');
-  return actor;
+/** Whatever else a credential may be is nothing here. */
+async function requireAdmin(edge: Edge, request: FastifyRequest, op: Op): Promise<Actor> {
+  const actor = await identify(edge, request, op).catch((error: unknown) => {
+    if (!isAppError(error, 'unauthenticated')) throw error;
+  });
+  if (actor?.kind === 'admin') return actor;
+  throw new AppError('unauthenticated', hasCredential(request) ? 'Invalid admin key' : 'The admin key is missing');
 }
 
 function requireScope(actor: Extract<Actor, { kind: 'account' }>, route: Route): void {

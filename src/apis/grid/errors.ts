@@ -39,6 +39,7 @@ export const ErrorBody = z.union([
 const WORDS: Record<string, string> = {
   'Invalid API key': 'Invalid API Key format',
   'The access token is invalid or has expired': 'Invalid token: it is not one of ours, or has expired',
+  'The admin key is missing': 'Missing admin Authorization header',
   'Invalid admin key': 'Unauthorized',
 };
 

@@ -79,9 +79,21 @@ const noBrowsers = (publicUrl: string): Answer => ({
 
 const REJECTED: Answer = { status: 403, body: { error: 'Guardian: request rejected' } };
 
-/** As it is once its escapes are read, so that none hides a word. */
+/** Every text in it, names of fields too, once its escapes are read, so that none hides a word. */
 function isHostile(body: unknown): boolean {
-  if (body === undefined) return false;
-  const text = JSON.stringify(body).toLowerCase();
-  return HOSTILE.some((phrase) => text.includes(phrase));
+  const pending = [body];
+  while (pending.length > 0) {
+    const value = pending.pop();
+    if (typeof value === 'string' && saysHostile(value)) return true;
+    if (typeof value !== 'object' || value === null) continue;
+    if (!Array.isArray(value) && Object.keys(value).some(saysHostile)) return true;
+    // One after the other: what is spread into an argument list has a bound.
+    for (const part of Object.values(value)) pending.push(part);
+  }
+  return false;
+}
+
+function saysHostile(text: string): boolean {
+  const lower = text.toLowerCase();
+  return HOSTILE.some((phrase) => lower.includes(phrase));
 }
