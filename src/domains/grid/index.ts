@@ -16,6 +16,6 @@ export function createGrid(world: GridWorld) {
   const signing = createSigning(world);
   const nodes = createNodes(world, signing);
   const escrow = createEscrows(world);
-  const sweeps: SweepDefinition[] = [...nodes.sweeps];
+  const sweeps: SweepDefinition[] = [...nodes.sweeps, ...escrow.sweeps];
   return { nodes, escrow, sweeps };
 }

@@ -58,7 +58,9 @@ export async function findEscrowByKey(db: Db, buyer: NodeId, key: string): Promi
   return row && escrowOf(row);
 }
 
-type Changes = { settleAt?: Date | undefined; proofHash?: string | undefined; reason?: string | undefined };
+type Changes = { settleAt?: Date; proofHash?: string };
+/** An escrow that is to be moved, and why where that is to be kept. */
+export type Move = { id: EscrowId; reason?: string };
 
 /**
  * Moves those of the escrows that are where the event starts from, and answers them. Of two that move one, the second
@@ -68,20 +70,23 @@ type Changes = { settleAt?: Date | undefined; proofHash?: string | undefined; re
 export async function moveEscrows(
   tx: Tx,
   event: EscrowEvent,
-  ids: readonly EscrowId[],
+  moves: readonly Move[],
   now: Date,
-  { settleAt, proofHash, reason }: Changes = {},
+  { settleAt, proofHash }: Changes = {},
 ): Promise<Escrow[]> {
   const { from, to } = TRANSITIONS[event];
+  const ids = moves.map(({ id }) => id);
+  const reasons = moves.map(({ reason }) => reason ?? null);
   const rows = await tx.query<Row>(
     `with locked as (select id from grid_escrows where id = any ($1) and state = $2 order by id for update)
      update grid_escrows e
         set state = $3, settled_at = case when $3 = 'SETTLED' then $4::timestamptz else e.settled_at end,
             settle_at = coalesce($5, e.settle_at), proof_hash = coalesce($6, e.proof_hash),
-            reason = coalesce($7, e.reason)
-       from locked where e.id = locked.id
+            reason = coalesce(m.reason, e.reason)
+       from locked join unnest($1::uuid[], $7::text[]) as m (id, reason) on m.id = locked.id
+      where e.id = locked.id
      returning ${COLUMNS}`,
-    [ids, from, to, now, settleAt ?? null, proofHash ?? null, reason ?? null],
+    [ids, from, to, now, settleAt ?? null, proofHash ?? null, reasons],
   );
   return rows.map(escrowOf);
 }
@@ -89,11 +94,11 @@ export async function moveEscrows(
 export async function moveEscrow(
   tx: Tx,
   event: EscrowEvent,
-  id: EscrowId,
+  move: Move,
   now: Date,
   changes: Changes = {},
 ): Promise<Escrow | undefined> {
-  const [moved] = await moveEscrows(tx, event, [id], now, changes);
+  const [moved] = await moveEscrows(tx, event, [move], now, changes);
   return moved;
 }
 
@@ -104,6 +109,16 @@ export async function overdueEscrows(db: Db, now: Date, limit: number): Promise<
     [now, limit],
   );
   return rows.map(({ id }) => id);
+}
+
+/** How many wait for a delivery or for the end of their window, with this node on either side. */
+export async function pendingEscrows(db: Db, node: NodeId): Promise<number> {
+  const [row] = await db.query<{ count: bigint }>(
+    `select count(*) as count from grid_escrows
+      where (buyer_id = $1 or seller_id = $1) and state in ('PENDING', 'AWAITING_SETTLEMENT')`,
+    [node],
+  );
+  return Number(row?.count ?? 0n);
 }
 
 /** An escrow whose window is over, with what it is judged by. */

@@ -65,6 +65,11 @@ export async function findTaskByKey(db: Db, buyer: NodeId, key: string): Promise
   return row && taskOf(row);
 }
 
+export async function findTaskOfEscrow(db: Db, escrow: EscrowId): Promise<GridTask | undefined> {
+  const [row] = await db.query<Row>(`select ${COLUMNS} from grid_tasks t where t.escrow_id = $1`, [escrow]);
+  return row && taskOf(row);
+}
+
 /** Which side of its tasks a node asks for. */
 export type Role = 'seller' | 'buyer' | 'any';
 export type Listed = GridTask & { skillLabel: string };
@@ -85,12 +90,29 @@ export async function listTasks(
   return rows.map((row) => ({ ...taskOf(row), skillLabel: row.label }));
 }
 
-/** Claims a task of this seller that nobody works at; false where there is none. */
-export async function claimOpen(tx: Tx, id: GridTaskId, seller: NodeId, now: Date): Promise<boolean> {
+/** How many tasks a node has ordered, has delivered, and has still to do. */
+export type TaskCounts = { purchased: number; delivered: number; open: number };
+
+export async function countTasks(db: Db, node: NodeId): Promise<TaskCounts> {
+  const [row] = await db.query<{ purchased: bigint; delivered: bigint; open: bigint }>(
+    `select count(*) filter (where buyer_id = $1) as purchased,
+            count(*) filter (where seller_id = $1 and completed_at is not null) as delivered,
+            count(*) filter (where status in ('OPEN', 'IN_PROGRESS')) as open
+       from grid_tasks where (buyer_id = $1 or seller_id = $1) and not shadow`,
+    [node],
+  );
+  return {
+    purchased: Number(row?.purchased ?? 0n),
+    delivered: Number(row?.delivered ?? 0n),
+    open: Number(row?.open ?? 0n),
+  };
+}
+
+/** Claims a task that nobody works at; false where somebody does. */
+export async function claimOpen(tx: Tx, id: GridTaskId, now: Date): Promise<boolean> {
   const rows = await tx.query(
-    `update grid_tasks set status = 'IN_PROGRESS', claimed_at = $3
-      where id = $1 and seller_id = $2 and status = 'OPEN' returning 1`,
-    [id, seller, now],
+    `update grid_tasks set status = 'IN_PROGRESS', claimed_at = $2 where id = $1 and status = 'OPEN' returning 1`,
+    [id, now],
   );
   return rows.length === 1;
 }
