@@ -1,9 +1,14 @@
 import type { Grid } from '../../domains/grid/index.ts';
 import { MINUTE } from '../../kernel/time.ts';
 import type { Api } from '../contract.ts';
+import { adminEscrowRoutes } from './admin-escrows.ts';
 import { ErrorBody, presentError } from './errors.ts';
+import { escrowRoutes } from './escrow.ts';
 import { gridFrame } from './frame.ts';
 import { registrationRoutes } from './registration.ts';
+import { shadowRoutes } from './shadow.ts';
+import { taskRoutes } from './tasks.ts';
+import { validatorRoutes } from './validators.ts';
 
 /** Requests of one node, where its routes set no narrower limit. */
 const ACCOUNT_LIMIT = { name: 'grid', max: 300, windowMs: MINUTE };
@@ -15,7 +20,14 @@ export type GridDomains = { grid: Grid; publicUrl: () => string };
 
 /** The grid contract (seed 002). */
 export function gridApis(domains: GridDomains): Api[] {
-  const routes = [...registrationRoutes(domains)];
+  const routes = [
+    ...registrationRoutes(domains),
+    ...escrowRoutes(domains),
+    ...taskRoutes(domains),
+    ...shadowRoutes(domains),
+    ...validatorRoutes(domains),
+    ...adminEscrowRoutes(domains),
+  ];
   const paths = new Set(routes.map(({ path }) => path));
   return [
     {

@@ -69,6 +69,7 @@ export type Change = {
 
 /** What one transfer moved on one account. */
 export type Movement = {
+  transferId: TransferId;
   account: Code;
   type: string;
   description: string;
@@ -265,6 +266,7 @@ async function statement(
 }
 
 const movementOf = (row: MovementRow): Movement => ({
+  transferId: row.transfer_id,
   account: row.account,
   type: row.type,
   description: row.description,
