@@ -1,6 +1,7 @@
 import type { Grid } from '../../domains/grid/index.ts';
 import { MINUTE } from '../../kernel/time.ts';
 import type { Api } from '../contract.ts';
+import { bountyRoutes } from './bounties.ts';
 import { ErrorBody, presentError } from './errors.ts';
 import { gridFrame } from './frame.ts';
 import { registrationRoutes } from './registration.ts';
@@ -15,7 +16,7 @@ export type GridDomains = { grid: Grid; publicUrl: () => string };
 
 /** The grid contract (seed 002). */
 export function gridApis(domains: GridDomains): Api[] {
-  const routes = [...registrationRoutes(domains)];
+  const routes = [...registrationRoutes(domains), ...bountyRoutes(domains.grid)];
   const paths = new Set(routes.map(({ path }) => path));
   return [
     {

@@ -1,8 +1,23 @@
 import type { SweepDefinition } from '../../platform/jobs/index.ts';
+import { createBounties } from './bounties/index.ts';
 import { createNodes } from './nodes/index.ts';
 import { createSigning } from './signing.ts';
 import type { GridWorld } from './world.ts';
 
+export {
+  BOUNTY_CATEGORIES,
+  BOUNTY_STATES,
+  MAX_DEADLINE_DAYS,
+  MAX_REWARD_TCK,
+  MAX_TAG_LENGTH,
+  MAX_TAGS,
+  MIN_REWARD_TCK,
+  type Bounty,
+  type Submission,
+} from './bounties/bounty.ts';
+export type { Award, Cancellation } from './bounties/end.ts';
+export type { ShownSubmission } from './bounties/index.ts';
+export { BOUNTY_SORTS } from './bounties/store.ts';
 export { MAX_NODE_ID_LENGTH, MIN_NODE_ID_LENGTH, NODE_ID_PATTERN, type Node } from './nodes/node.ts';
 export { CHALLENGE_MS } from './nodes/challenge.ts';
 export { asNumber, decimals, INITIAL_BALANCE, LISTING_FEE, nearestTck, shortDecimals } from './money.ts';
@@ -14,6 +29,7 @@ export type Grid = ReturnType<typeof createGrid>;
 export function createGrid(world: GridWorld) {
   const signing = createSigning(world);
   const nodes = createNodes(world, signing);
-  const sweeps: SweepDefinition[] = [...nodes.sweeps];
-  return { nodes, sweeps };
+  const bounties = createBounties(world);
+  const sweeps: SweepDefinition[] = [...nodes.sweeps, ...bounties.sweeps];
+  return { nodes, bounties, sweeps };
 }

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import type { NodeId } from '../../../kernel/ids.ts';
 import { BOUNTY_STATES, deadlineOf, mayRead, takesSubmissions } from './bounty.ts';
 
+const named = (name: string) => name as NodeId;
 const NOW = new Date('2026-03-18T12:00:00Z');
 
 describe('a bounty', () => {
@@ -19,16 +21,12 @@ describe('a bounty', () => {
 });
 
 describe('what is handed in for a sealed bounty', () => {
-  const sealed = { sealed: true, state: 'open', creatorId: 'creator' } as const;
-  const submission = { solverId: 'solver' };
+  const sealed = { sealed: true, state: 'open', creatorId: named('creator') } as const;
+  const submission = { solverId: named('solver') };
 
   test('is read by its creator and its solver alone', () => {
-    expect(['creator', 'solver', 'other', undefined].map((reader) => mayRead(sealed, submission, reader))).toEqual([
-      true,
-      true,
-      false,
-      false,
-    ]);
+    const readers = [named('creator'), named('solver'), named('other'), undefined];
+    expect(readers.map((reader) => mayRead(sealed, submission, reader))).toEqual([true, true, false, false]);
   });
 
   test('is public once one is awarded, and never when none was', () => {

@@ -1,9 +1,6 @@
-import type { Id, NodeId } from '../../../kernel/ids.ts';
+import type { BountyId, ListingId, NodeId, SubmissionId } from '../../../kernel/ids.ts';
 import type { Tck } from '../../../kernel/money.ts';
 import { DAY, after } from '../../../kernel/time.ts';
-
-export type BountyId = Id<'bounty'>;
-export type SubmissionId = Id<'submission'>;
 
 export const BOUNTY_CATEGORIES = ['general', 'code', 'research', 'translation', 'data', 'monitoring', 'other'] as const;
 export type BountyCategory = (typeof BOUNTY_CATEGORIES)[number];
@@ -16,6 +13,7 @@ export type SubmissionState = 'pending' | 'accepted' | 'rejected';
 export type Bounty = {
   id: BountyId;
   creatorId: NodeId;
+  creatorReputation: number;
   /** Of a sandbox node: no other node takes part, its money is worth nothing. */
   sandbox: boolean;
   title: string;
@@ -41,7 +39,7 @@ export type Submission = {
   solverId: NodeId;
   content: string;
   proofUrl: string | undefined;
-  skillId: string | undefined;
+  skillId: ListingId | undefined;
   state: SubmissionState;
   createdAt: Date;
 };

@@ -1,5 +1,5 @@
 import { AppError, assert } from '../../../kernel/errors.ts';
-import { parseId, type AccountId, type NodeId } from '../../../kernel/ids.ts';
+import { parseId, type AccountId, type BountyId, type NodeId } from '../../../kernel/ids.ts';
 import { tck, type Tck } from '../../../kernel/money.ts';
 import { newId, type Op } from '../../../kernel/op.ts';
 import type { Tx } from '../../../platform/db.ts';
@@ -8,7 +8,7 @@ import { bounty as bountyAccount, VAULT, wallet } from '../../ledger/index.ts';
 import { taxOf } from '../money.ts';
 import { findNode } from '../nodes/store.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
-import type { Bounty, BountyId, Submission } from './bounty.ts';
+import type { Bounty, Submission } from './bounty.ts';
 import { lockOwn } from './policy.ts';
 import { dueBounties, endBounty, findSubmission, lockBounty } from './store.ts';
 

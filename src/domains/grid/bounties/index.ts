@@ -6,7 +6,6 @@ import type { GridWorld, NodeOp } from '../world.ts';
 import { mayRead, type Bounty, type Submission } from './bounty.ts';
 import { create, type BountyWish } from './create.ts';
 import { award, cancel, expireDue } from './end.ts';
-import type { Levels } from './gate.ts';
 import { bountyMissing } from './policy.ts';
 import { findBounty, searchBounties, submissionsOf, type BountySearch } from './store.ts';
 import { submit, type SubmissionWish } from './submit.ts';
@@ -20,14 +19,14 @@ export type ShownSubmission = Omit<Submission, 'content' | 'proofUrl'> & {
 export type Bounties = ReturnType<typeof createBounties>;
 
 /** Bounties: rewards that nodes put aside for whoever solves something. */
-export function createBounties(world: GridWorld, levels: Levels) {
+export function createBounties(world: GridWorld) {
   const { db } = world;
   return {
-    create: (op: NodeOp, wish: BountyWish) => create(world, levels, op, wish),
+    create: (op: NodeOp, wish: BountyWish) => create(world, op, wish),
     search: (search: BountySearch) => searchBounties(db, search),
     /** A bounty with all that was handed in for it, as the caller may see it. Throws `not_found`. */
     describe: (op: Op, reference: string) => describe(world, op, reference),
-    submit: (op: NodeOp, reference: string, wish: SubmissionWish) => submit(world, levels, op, reference, wish),
+    submit: (op: NodeOp, reference: string, wish: SubmissionWish) => submit(world, op, reference, wish),
     award: (op: NodeOp, reference: string, submissionId: string) => award(world, op, reference, submissionId),
     cancel: (op: NodeOp, reference: string) => cancel(world, op, reference),
     expireDue: (op: Op) => expireDue(world, op),

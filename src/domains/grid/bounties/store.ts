@@ -1,19 +1,12 @@
-import type { NodeId } from '../../../kernel/ids.ts';
+import type { BountyId, ListingId, NodeId, SubmissionId } from '../../../kernel/ids.ts';
 import { tck, type Tck } from '../../../kernel/money.ts';
 import type { Db, Tx } from '../../../platform/db.ts';
-import type {
-  Bounty,
-  BountyCategory,
-  BountyId,
-  BountyState,
-  Submission,
-  SubmissionId,
-  SubmissionState,
-} from './bounty.ts';
+import type { Bounty, BountyCategory, BountyState, Submission, SubmissionState } from './bounty.ts';
 
 type BountyRow = {
   id: BountyId;
   creator_id: NodeId;
+  creator_reputation: number;
   sandbox: boolean;
   title: string;
   description: string;
@@ -30,14 +23,15 @@ type BountyRow = {
   submission_count: bigint;
 };
 
-const BOUNTY = `select b.id, b.creator_id, b.sandbox, b.title, b.description, b.reward, b.category, b.tags, b.sealed, b.state,
+const BOUNTY = `select b.id, b.creator_id, n.reputation::float8 as creator_reputation, b.sandbox, b.title, b.description, b.reward, b.category, b.tags, b.sealed, b.state,
        b.deadline_at, b.winner_id, b.winner_submission_id, b.created_at, b.ended_at,
        (select count(*) from grid_submissions s where s.bounty_id = b.id) as submission_count
-  from grid_bounties b`;
+  from grid_bounties b join grid_nodes n on n.id = b.creator_id`;
 
 const bountyOf = (row: BountyRow): Bounty => ({
   id: row.id,
   creatorId: row.creator_id,
+  creatorReputation: row.creator_reputation,
   sandbox: row.sandbox,
   title: row.title,
   description: row.description,
@@ -114,10 +108,11 @@ export async function searchBounties(
     `select count(*) as total from grid_bounties b where ${matching}`,
     values,
   );
-  const rows = await db.query<BountyRow>(
-    `${BOUNTY} where ${matching} order by ${ORDERS[sort]} limit $5 offset $6`,
-    [...values, limit, offset],
-  );
+  const rows = await db.query<BountyRow>(`${BOUNTY} where ${matching} order by ${ORDERS[sort]} limit $5 offset $6`, [
+    ...values,
+    limit,
+    offset,
+  ]);
   return { bounties: rows.map(bountyOf), total: Number(counted?.total ?? 0n) };
 }
 
@@ -161,7 +156,7 @@ type SubmissionRow = {
   solver_id: NodeId;
   content: string;
   proof_url: string | null;
-  skill_id: string | null;
+  skill_id: ListingId | null;
   state: SubmissionState;
   created_at: Date;
 };
@@ -207,3 +202,7 @@ export const submissionsOf = async (db: Db, bountyId: BountyId): Promise<Submiss
       [bountyId],
     )
   ).map(submissionOf);
+
+export async function skillExists(db: Db, id: ListingId): Promise<boolean> {
+  return (await db.query(`select 1 from grid_skills where id = $1`, [id])).length > 0;
+}

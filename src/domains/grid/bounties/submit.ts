@@ -1,25 +1,24 @@
 import { AppError, assert } from '../../../kernel/errors.ts';
-import { parseId } from '../../../kernel/ids.ts';
+import { parseId, type ListingId } from '../../../kernel/ids.ts';
 import { newId } from '../../../kernel/op.ts';
 import type { Tx } from '../../../platform/db.ts';
 import { recordFact } from '../../../platform/outbox.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
 import { LEVEL_TO_SUBMIT, MAX_SUBMISSIONS, takesSubmissions, type Bounty, type Submission } from './bounty.ts';
-import { requireLevel, type Levels } from './gate.ts';
+import { requireLevel } from './gate.ts';
 import { bountyMissing } from './policy.ts';
-import { findSubmission, insertSubmission, lockBounty } from './store.ts';
+import { findSubmission, insertSubmission, lockBounty, skillExists } from './store.ts';
 
 export type SubmissionWish = { content: string; proofUrl: string | undefined; skillId: string | undefined };
 
 /** Hands in what a node has made for an open bounty. Throws `invalid`, `forbidden` or `not_found`. */
 export async function submit(
   world: GridWorld,
-  levels: Levels,
   op: NodeOp,
   reference: string,
   wish: SubmissionWish,
 ): Promise<Submission> {
-  await requireLevel(world, levels, op, LEVEL_TO_SUBMIT);
+  requireLevel(world, op, LEVEL_TO_SUBMIT);
   const bountyId = parseId('bounty', reference);
   if (!bountyId) throw bountyMissing();
   const id = newId(op, 'submission');
@@ -29,7 +28,9 @@ export async function submit(
     const earlier = op.seed && (await findSubmission(tx, id));
     if (earlier) return earlier;
     checkMaySubmit(op, bounty);
-    const written = { id, bountyId, solverId: op.node.id, ...wish };
+    const { content, proofUrl } = wish;
+    const skillId = wish.skillId === undefined ? undefined : await skillOf(tx, wish.skillId);
+    const written = { id, bountyId, solverId: op.node.id, content, proofUrl, skillId };
     if (!(await insertSubmission(tx, written, op.now)))
       throw new AppError('invalid', 'You already have a pending submission for this bounty');
     await tell(tx, op, bounty, id);
@@ -37,6 +38,12 @@ export async function submit(
     assert(made, 'a submission that was made is there');
     return made;
   });
+}
+
+async function skillOf(tx: Tx, reference: string): Promise<ListingId> {
+  const id = parseId('listing', reference);
+  if (!id || !(await skillExists(tx, id))) throw new AppError('not_found', 'Skill not found');
+  return id;
 }
 
 function checkMaySubmit({ node, now }: NodeOp, bounty: Bounty): void {
