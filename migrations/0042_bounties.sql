@@ -82,3 +82,6 @@ create table grid_benchmark_runs (
 create unique index one_run_of_a_skill_at_a_time on grid_benchmark_runs (caller_id, suite, skill_id) where state = 'running';
 create index grid_benchmark_runs_running on grid_benchmark_runs (due_at, seq) where state = 'running';
 create index grid_benchmark_runs_by_suite on grid_benchmark_runs (suite, skill_id, seq) where state <> 'running';
+
+-- The sandbox nodes that may have to go.
+create index grid_nodes_sandbox on grid_nodes (created_at) where sandbox and active;
