@@ -1,6 +1,8 @@
 import type { SweepDefinition } from '../../platform/jobs/index.ts';
 import { createBounties } from './bounties/index.ts';
+import { createEscrows } from './escrow/index.ts';
 import { createNodes } from './nodes/index.ts';
+import { createSandbox } from './sandbox/index.ts';
 import { createSigning } from './signing.ts';
 import type { GridWorld } from './world.ts';
 
@@ -21,6 +23,7 @@ export { BOUNTY_SORTS } from './bounties/store.ts';
 export { MAX_NODE_ID_LENGTH, MIN_NODE_ID_LENGTH, NODE_ID_PATTERN, type Node } from './nodes/node.ts';
 export { CHALLENGE_MS } from './nodes/challenge.ts';
 export { asNumber, decimals, INITIAL_BALANCE, LISTING_FEE, nearestTck, shortDecimals } from './money.ts';
+export { SANDBOX_BALANCE, SANDBOX_LIFE_DAYS, SANDBOX_REPUTATION, type Share, type Trade } from './sandbox/sandbox.ts';
 export type { GridSettings, NodeOp, ReportPolicy } from './world.ts';
 
 export type Grid = ReturnType<typeof createGrid>;
@@ -29,7 +32,9 @@ export type Grid = ReturnType<typeof createGrid>;
 export function createGrid(world: GridWorld) {
   const signing = createSigning(world);
   const nodes = createNodes(world, signing);
+  const escrow = createEscrows(world);
   const bounties = createBounties(world);
-  const sweeps: SweepDefinition[] = [...nodes.sweeps, ...bounties.sweeps];
-  return { nodes, bounties, sweeps };
+  const sandbox = createSandbox(world);
+  const sweeps: SweepDefinition[] = [nodes, escrow, bounties, sandbox].flatMap((part) => part.sweeps);
+  return { nodes, escrow, bounties, sandbox, sweeps };
 }
