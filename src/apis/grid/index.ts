@@ -1,6 +1,7 @@
 import type { Grid } from '../../domains/grid/index.ts';
 import { MINUTE } from '../../kernel/time.ts';
 import type { Api } from '../contract.ts';
+import { bountyRoutes } from './bounties.ts';
 import { canaryRoutes } from './canary.ts';
 import { ErrorBody, presentError } from './errors.ts';
 import { gridFrame } from './frame.ts';
@@ -31,6 +32,7 @@ export function gridApis(domains: GridDomains): Api[] {
     ...reputationRoutes(domains),
     ...levelRoutes(domains),
     ...reportRoutes(domains),
+    ...bountyRoutes(domains.grid),
   ];
   const paths = new Set(routes.map(({ path }) => path));
   return [

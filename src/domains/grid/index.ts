@@ -1,10 +1,27 @@
 import type { SweepDefinition } from '../../platform/jobs/index.ts';
+import { createBounties } from './bounties/index.ts';
+import { createEscrows } from './escrow/index.ts';
 import { createMarket } from './market/index.ts';
 import { createNodes } from './nodes/index.ts';
 import { createReputation } from './reputation/index.ts';
+import { createSandbox } from './sandbox/index.ts';
 import { createSigning } from './signing.ts';
 import type { GridWorld } from './world.ts';
 
+export {
+  BOUNTY_CATEGORIES,
+  BOUNTY_STATES,
+  MAX_DEADLINE_DAYS,
+  MAX_REWARD_TCK,
+  MAX_TAG_LENGTH,
+  MAX_TAGS,
+  MIN_REWARD_TCK,
+  type Bounty,
+  type Submission,
+} from './bounties/bounty.ts';
+export type { Award, Cancellation } from './bounties/end.ts';
+export type { ShownSubmission } from './bounties/index.ts';
+export { BOUNTY_SORTS } from './bounties/store.ts';
 export { MAX_NODE_ID_LENGTH, MIN_NODE_ID_LENGTH, NODE_ID_PATTERN, type Node } from './nodes/node.ts';
 export { MAX_CANARY } from './nodes/canary.ts';
 export { CHALLENGE_MS } from './nodes/challenge.ts';
@@ -28,6 +45,7 @@ export {
 } from './reputation/cri.ts';
 export { LEAST_LEVEL, levelOf, LEVELS, progressOf, type Level, type Progress } from './reputation/levels.ts';
 export type { Reported } from './reputation/report.ts';
+export { SANDBOX_BALANCE, SANDBOX_LIFE_DAYS, SANDBOX_REPUTATION, type Share, type Trade } from './sandbox/sandbox.ts';
 export type { GridSettings, NodeOp, ReportPolicy } from './world.ts';
 
 export type Grid = ReturnType<typeof createGrid>;
@@ -38,6 +56,9 @@ export function createGrid(world: GridWorld) {
   const nodes = createNodes(world, signing);
   const market = createMarket(world);
   const reputation = createReputation(world, signing);
-  const sweeps: SweepDefinition[] = [...nodes.sweeps, ...reputation.sweeps];
-  return { nodes, market, reputation, sweeps };
+  const escrow = createEscrows(world);
+  const bounties = createBounties(world);
+  const sandbox = createSandbox(world);
+  const sweeps: SweepDefinition[] = [nodes, reputation, escrow, bounties, sandbox].flatMap((part) => part.sweeps);
+  return { nodes, market, reputation, escrow, bounties, sandbox, sweeps };
 }
