@@ -1,12 +1,14 @@
 import type { Grid } from '../../domains/grid/index.ts';
 import { MINUTE } from '../../kernel/time.ts';
 import type { Api } from '../contract.ts';
+import { adminRoutes } from './admin.ts';
 import { bountyRoutes } from './bounties.ts';
 import { canaryRoutes } from './canary.ts';
 import { ErrorBody, presentError } from './errors.ts';
 import { gridFrame } from './frame.ts';
 import { levelRoutes } from './levels.ts';
 import { marketRoutes } from './market.ts';
+import { networkRoutes } from './network.ts';
 import { nodesRoutes } from './nodes.ts';
 import { registrationRoutes } from './registration.ts';
 import { reportRoutes } from './reports.ts';
@@ -32,6 +34,8 @@ export function gridApis(domains: GridDomains): Api[] {
     ...reputationRoutes(domains),
     ...levelRoutes(domains),
     ...reportRoutes(domains),
+    ...networkRoutes(domains),
+    ...adminRoutes(domains),
     ...bountyRoutes(domains.grid),
   ];
   const paths = new Set(routes.map(({ path }) => path));

@@ -9,6 +9,7 @@ type NodeRow = {
   active: boolean;
   sandbox: boolean;
   strikes: number;
+  cri: string;
   reputation: string;
   genesis_rank: number | null;
   genesis_at: Date | null;
@@ -23,7 +24,7 @@ type NodeRow = {
 };
 
 /** What `nodeOf` reads. */
-const NODE_COLUMNS = `id, account_id, active, sandbox, strikes, reputation, genesis_rank, genesis_at, pioneer_rank,
+const NODE_COLUMNS = `id, account_id, active, sandbox, strikes, cri, reputation, genesis_rank, genesis_at, pioneer_rank,
   pioneer_at, signup_token, canary_daily, canary_task, spent, created_at, last_active_at`;
 
 const badgeOf = (rank: number | null, at: Date | null) => (rank === null || at === null ? undefined : { rank, at });
@@ -35,6 +36,7 @@ const nodeOf = (row: NodeRow): Node => ({
   active: row.active,
   sandbox: row.sandbox,
   strikes: row.strikes,
+  cri: Number(row.cri),
   reputation: Number(row.reputation),
   genesis: badgeOf(row.genesis_rank, row.genesis_at),
   pioneer: badgeOf(row.pioneer_rank, row.pioneer_at),
@@ -149,4 +151,38 @@ export async function activityOf(db: Db, id: NodeId): Promise<Activity> {
     [id],
   );
   return { purchased: row?.purchased ?? 0, completed: row?.completed ?? 0, pendingEscrows: row?.pending ?? 0 };
+}
+
+/** What another system says of a node; what it leaves out stays. */
+export async function putSynced(
+  tx: Tx,
+  node: {
+    id: NodeId;
+    keyHash?: string | undefined;
+    reputation?: number | undefined;
+    active?: boolean | undefined;
+    ipAddress?: string | undefined;
+  },
+): Promise<void> {
+  await tx.query(
+    `update grid_nodes
+        set key_hash = coalesce($2, key_hash), reputation = coalesce($3, reputation), active = coalesce($4, active),
+            ip_address = coalesce($5, ip_address)
+      where id = $1`,
+    [node.id, node.keyHash ?? null, node.reputation ?? null, node.active ?? null, node.ipAddress ?? null],
+  );
+}
+
+export async function findKeyHash(db: Db, id: NodeId): Promise<string | undefined> {
+  const [row] = await db.query<{ key_hash: string | null }>(`select key_hash from grid_nodes where id = $1`, [id]);
+  return row?.key_hash ?? undefined;
+}
+
+/** False where somebody has taken the hash before. */
+export async function takeKeyHash(tx: Tx, id: NodeId, hash: string): Promise<boolean> {
+  const rows = await tx.query(`update grid_nodes set key_hash = null where id = $1 and key_hash = $2 returning 1`, [
+    id,
+    hash,
+  ]);
+  return rows.length > 0;
 }
