@@ -132,7 +132,7 @@ export type Credentials = {
 
 /** A request as a contract's frame sees it, before its route. `body` is what its JSON says. */
 export type FramedRequest = {
-  method: Method | string;
+  method: string;
   /** The route's pattern; undefined where there is none. */
   route: string | undefined;
   path: string;

@@ -88,11 +88,11 @@ async function answer(
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const anonymous = opOf(edge, request, reply);
+  const refusal = api.frame?.refuse(framed(request, reply, route));
+  if (refusal) return respond(edge, anonymous, route.path, reply, refusal);
   let op: Op = anonymous;
   let result: Answer;
   try {
-    const refusal = api.frame?.refuse(framed(request, reply, route));
-    if (refusal) return respond(edge, op, route.path, reply, refusal);
     op = { ...anonymous, actor: await admit(edge, api, route, request, anonymous) };
     result = await perform(edge, route, request, op, readInput(route, request, reply));
   } catch (error) {
