@@ -6,6 +6,7 @@ import { SCOPES } from '../../src/domains/identity/index.ts';
 import type { Scope } from '../../src/kernel/op.ts';
 import { DEFAULT_BODY_LIMIT } from '../../src/platform/http.ts';
 import { ADMIN_KEY, startApis, type Agent, type Reply } from '../harness/apis.ts';
+import { registerNode } from '../grid/node.ts';
 import { systemOp } from '../harness/op.ts';
 import { bodyFields, countsInQuery, sampleBody, sampleQuery } from './sample.ts';
 
@@ -15,6 +16,8 @@ import { bodyFields, countsInQuery, sampleBody, sampleQuery } from './sample.ts'
  */
 const world = await startApis();
 const [caller, other] = [await world.register('caller'), await world.register('other')];
+// Who calls the grid acts as its node.
+for (const { key } of [caller, other]) await registerNode(world, undefined, { as: key });
 const scopedKeys = await keysOfOneScope();
 await world.environments.takeInStarter(systemOp());
 afterAll(() => world.close());
@@ -146,7 +149,9 @@ type Attempt = { path?: string; body?: unknown; headers?: Record<string, string>
 
 function attempt(route: Route, { path = asked(route), body, headers = {}, key }: Attempt): Promise<Reply> {
   const own = { account: caller.key, admin: ADMIN_KEY, operator: undefined, public: undefined }[route.access];
-  return world.call(route.method, path, { key: key === null ? undefined : (key ?? own), body, headers });
+  const shown = route.secret?.value === undefined ? {} : { [route.secret.header]: route.secret.value };
+  const all = { ...shown, ...headers };
+  return world.call(route.method, path, { key: key === null ? undefined : (key ?? own), body, headers: all });
 }
 
 const filled = (path: string, id = UNKNOWN_UUID): string => path.replaceAll(/:\w+/g, id);

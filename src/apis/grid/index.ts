@@ -2,13 +2,23 @@ import type { Grid } from '../../domains/grid/index.ts';
 import { MINUTE } from '../../kernel/time.ts';
 import type { Api } from '../contract.ts';
 import { adminEscrowRoutes } from './admin-escrows.ts';
+import { adminRoutes } from './admin.ts';
+import { bountyRoutes } from './bounties.ts';
+import { canaryRoutes } from './canary.ts';
 import { ErrorBody, presentError } from './errors.ts';
 import { escrowRoutes } from './escrow.ts';
 import { gridFrame } from './frame.ts';
+import { levelRoutes } from './levels.ts';
+import { marketRoutes } from './market.ts';
+import { networkRoutes } from './network.ts';
+import { nodesRoutes } from './nodes.ts';
 import { registrationRoutes } from './registration.ts';
 import { shadowRoutes } from './shadow.ts';
 import { taskRoutes } from './tasks.ts';
 import { validatorRoutes } from './validators.ts';
+import { reportRoutes } from './reports.ts';
+import { reputationRoutes } from './reputation.ts';
+import { sessionRoutes } from './sessions.ts';
 
 /** Requests of one node, where its routes set no narrower limit. */
 const ACCOUNT_LIMIT = { name: 'grid', max: 300, windowMs: MINUTE };
@@ -27,6 +37,16 @@ export function gridApis(domains: GridDomains): Api[] {
     ...shadowRoutes(domains),
     ...validatorRoutes(domains),
     ...adminEscrowRoutes(domains),
+    ...sessionRoutes(domains),
+    ...nodesRoutes(domains),
+    ...canaryRoutes(domains),
+    ...marketRoutes(domains),
+    ...reputationRoutes(domains),
+    ...levelRoutes(domains),
+    ...reportRoutes(domains),
+    ...networkRoutes(domains),
+    ...adminRoutes(domains),
+    ...bountyRoutes(domains.grid),
   ];
   const paths = new Set(routes.map(({ path }) => path));
   return [

@@ -1,21 +1,26 @@
 import { z } from 'zod';
 import { CHALLENGE_MS, INITIAL_BALANCE, shortDecimals, type Grid } from '../../domains/grid/index.ts';
-import { MINUTE } from '../../kernel/time.ts';
+import { MINUTE, SECOND } from '../../kernel/time.ts';
 import { ok, route, type Route } from '../contract.ts';
-import { naive } from './present.ts';
-import { Amount, NodeName, Timestamp } from './wire.ts';
+import { Amount, NodeName } from './wire.ts';
 
 const TAG = 'Grid: nodes';
 const REGISTER_LIMIT = { name: 'grid-register', max: 5, windowMs: MINUTE };
 const VERIFY_LIMIT = { name: 'grid-verify', max: 10, windowMs: MINUTE };
 const MAX_TOKEN_LENGTH = 64;
+/** No sum of our primes comes near it. */
+const MAX_SOLUTION = 1_000_000;
 const INSTRUCTION = "Sum all prime numbers in 'payload', multiply by 0.5, and POST to /v1/node/verify";
 
 const SignupToken = z.string().min(1).max(MAX_TOKEN_LENGTH).nullish();
 const Registration = z.object({ node_id: NodeName, signup_token: SignupToken });
 const Verification = z.object({
   node_id: NodeName,
-  solution: z.number().meta({ examples: [67] }),
+  solution: z
+    .number()
+    .min(-MAX_SOLUTION)
+    .max(MAX_SOLUTION)
+    .meta({ examples: [67] }),
   signup_token: SignupToken.meta({ description: 'Sent again, to be linked to the node.' }),
 });
 
@@ -28,7 +33,7 @@ const RegistrationShown = z.object({
     payload: z.array(z.int()),
     instruction: z.string(),
     timeout_ms: z.int(),
-    ts: Timestamp,
+    ts: z.number().meta({ description: 'Seconds since 1970.' }),
   }),
 });
 const VerificationShown = z.object({
@@ -65,7 +70,7 @@ export const registrationRoutes = ({ grid }: { grid: Grid }): Route[] => [
           payload,
           instruction: INSTRUCTION,
           timeout_ms: CHALLENGE_MS,
-          ts: naive(issuedAt),
+          ts: issuedAt.getTime() / SECOND,
         },
       } satisfies z.input<typeof RegistrationShown>);
     },
