@@ -1,6 +1,7 @@
 import type { AccountId, NodeId } from '../../../kernel/ids.ts';
 import { tck, type Tck } from '../../../kernel/money.ts';
 import type { Db, Tx } from '../../../platform/db.ts';
+import { baseOf } from '../reputation/cri.ts';
 import type { Node } from './node.ts';
 
 type NodeRow = {
@@ -73,11 +74,11 @@ export type NewNode = {
 /** False where the name, or the account, has a node already. */
 export async function insertNode(tx: Tx, node: NewNode): Promise<boolean> {
   const rows = await tx.query(
-    `insert into grid_nodes (id, account_id, sandbox, signup_token, created_at, last_active_at, cri_at)
-     values ($1, $2, $3, $4, $5, $5, $5)
+    `insert into grid_nodes (id, account_id, sandbox, signup_token, created_at, last_active_at, cri_at, cri, reputation)
+     values ($1, $2, $3, $4, $5, $5, $5, $6, $6)
      on conflict do nothing
      returning 1`,
-    [node.id, node.accountId, node.sandbox, node.signupToken ?? null, node.createdAt],
+    [node.id, node.accountId, node.sandbox, node.signupToken ?? null, node.createdAt, baseOf(node)],
   );
   return rows.length > 0;
 }
