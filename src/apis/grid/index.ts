@@ -4,7 +4,9 @@ import type { Api } from '../contract.ts';
 import { adminRoutes } from './admin.ts';
 import { bountyRoutes } from './bounties.ts';
 import { canaryRoutes } from './canary.ts';
+import { adminEscrowRoutes } from './admin-escrows.ts';
 import { ErrorBody, presentError } from './errors.ts';
+import { escrowRoutes } from './escrow.ts';
 import { gridFrame } from './frame.ts';
 import { levelRoutes } from './levels.ts';
 import { marketRoutes } from './market.ts';
@@ -14,6 +16,9 @@ import { registrationRoutes } from './registration.ts';
 import { reportRoutes } from './reports.ts';
 import { reputationRoutes } from './reputation.ts';
 import { sessionRoutes } from './sessions.ts';
+import { shadowRoutes } from './shadow.ts';
+import { taskRoutes } from './tasks.ts';
+import { validatorRoutes } from './validators.ts';
 
 /** Requests of one node, where its routes set no narrower limit. */
 const ACCOUNT_LIMIT = { name: 'grid', max: 300, windowMs: MINUTE };
@@ -37,6 +42,11 @@ export function gridApis(domains: GridDomains): Api[] {
     ...networkRoutes(domains),
     ...adminRoutes(domains),
     ...bountyRoutes(domains.grid),
+    ...escrowRoutes(domains),
+    ...taskRoutes(domains),
+    ...shadowRoutes(domains),
+    ...validatorRoutes(domains),
+    ...adminEscrowRoutes(domains),
   ];
   const paths = new Set(routes.map(({ path }) => path));
   return [
