@@ -1,10 +1,10 @@
 import type { Grid } from '../../domains/grid/index.ts';
 import { MINUTE } from '../../kernel/time.ts';
 import type { Api } from '../contract.ts';
-import { adminEscrowRoutes } from './admin-escrows.ts';
 import { adminRoutes } from './admin.ts';
 import { bountyRoutes } from './bounties.ts';
 import { canaryRoutes } from './canary.ts';
+import { adminEscrowRoutes } from './admin-escrows.ts';
 import { ErrorBody, presentError } from './errors.ts';
 import { escrowRoutes } from './escrow.ts';
 import { gridFrame } from './frame.ts';
@@ -13,12 +13,12 @@ import { marketRoutes } from './market.ts';
 import { networkRoutes } from './network.ts';
 import { nodesRoutes } from './nodes.ts';
 import { registrationRoutes } from './registration.ts';
-import { shadowRoutes } from './shadow.ts';
-import { taskRoutes } from './tasks.ts';
-import { validatorRoutes } from './validators.ts';
 import { reportRoutes } from './reports.ts';
 import { reputationRoutes } from './reputation.ts';
 import { sessionRoutes } from './sessions.ts';
+import { shadowRoutes } from './shadow.ts';
+import { taskRoutes } from './tasks.ts';
+import { validatorRoutes } from './validators.ts';
 
 /** Requests of one node, where its routes set no narrower limit. */
 const ACCOUNT_LIMIT = { name: 'grid', max: 300, windowMs: MINUTE };
@@ -32,11 +32,6 @@ export type GridDomains = { grid: Grid; publicUrl: () => string };
 export function gridApis(domains: GridDomains): Api[] {
   const routes = [
     ...registrationRoutes(domains),
-    ...escrowRoutes(domains),
-    ...taskRoutes(domains),
-    ...shadowRoutes(domains),
-    ...validatorRoutes(domains),
-    ...adminEscrowRoutes(domains),
     ...sessionRoutes(domains),
     ...nodesRoutes(domains),
     ...canaryRoutes(domains),
@@ -47,6 +42,11 @@ export function gridApis(domains: GridDomains): Api[] {
     ...networkRoutes(domains),
     ...adminRoutes(domains),
     ...bountyRoutes(domains.grid),
+    ...escrowRoutes(domains),
+    ...taskRoutes(domains),
+    ...shadowRoutes(domains),
+    ...validatorRoutes(domains),
+    ...adminEscrowRoutes(domains),
   ];
   const paths = new Set(routes.map(({ path }) => path));
   return [
