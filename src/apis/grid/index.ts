@@ -15,6 +15,7 @@ import { nodesRoutes } from './nodes.ts';
 import { registrationRoutes } from './registration.ts';
 import { reportRoutes } from './reports.ts';
 import { reputationRoutes } from './reputation.ts';
+import { sellerRoutes } from './seller.ts';
 import { sessionRoutes } from './sessions.ts';
 import { shadowRoutes } from './shadow.ts';
 import { taskRoutes } from './tasks.ts';
@@ -46,6 +47,7 @@ export function gridApis(domains: GridDomains): Api[] {
     ...taskRoutes(domains),
     ...shadowRoutes(domains),
     ...validatorRoutes(domains),
+    ...sellerRoutes(domains),
     ...adminEscrowRoutes(domains),
   ];
   const paths = new Set(routes.map(({ path }) => path));
