@@ -15,7 +15,7 @@ import { sellerStats } from './seller.ts';
 import { resolveDispute, type Resolved } from './settle.ts';
 import { simulate } from './simulate.ts';
 import { countTasks, listTasks, type Role } from './task-store.ts';
-import { refundOverdue, settleDue, settleNow, settleEverything, type Settling } from './tend.ts';
+import { doneIn, refundOverdue, settleDue, settleNow, settleEverything, type Settling } from './tend.ts';
 import { findEscrow, pendingEscrows } from './store.ts';
 import { createValidator, listValidators, type NewValidator } from './validators.ts';
 
@@ -75,10 +75,12 @@ export function createEscrows(gridWorld: GridWorld) {
       defineSweep({
         name: 'grid.settle',
         everySeconds: SETTLE_SECONDS,
-        runDue: async (op) => {
-          const { settled, refunded, flagged } = await settleDue(world, op);
-          return settled + refunded + flagged;
-        },
+        runDue: async (op) => doneIn(await settleDue(world, op, 'plain')),
+      }),
+      defineSweep({
+        name: 'grid.judge',
+        everySeconds: SETTLE_SECONDS,
+        runDue: async (op) => doneIn(await settleDue(world, op, 'ruled')),
       }),
       defineSweep({
         name: 'grid.refund-overdue',

@@ -42,21 +42,27 @@ const sumOf = (tallies: readonly Tally[]): Tally =>
     NOTHING,
   );
 
-/** Settles a batch of what is due: first what needs no judging, so that nobody's rules hold up others' money. */
-export async function settleDue(world: Settling, op: Op): Promise<Tally> {
-  const plain = await dueEscrows(world.db, op.now, { ruled: false, limit: BATCH });
-  const ruled = await dueEscrows(world.db, op.now, { ruled: true, limit: RULED_BATCH });
-  return sumOf([await judgeAndDecide(world, op, plain), await judgeAndDecide(world, op, ruled)]);
+/**
+ * Settles a batch of what is due. What has to be judged is `ruled` and done apart from the rest, so that nobody's rules
+ * hold up others' money.
+ */
+export async function settleDue(world: Settling, op: Op, kind: 'plain' | 'ruled'): Promise<Tally> {
+  const which = kind === 'ruled' ? { ruled: true, limit: RULED_BATCH } : { ruled: false, limit: BATCH };
+  return judgeAndDecide(world, op, await dueEscrows(world.db, op.now, which));
 }
+
+/** How many escrows a round has brought to their end, or to the operator. */
+export const doneIn = ({ settled, refunded, flagged }: Tally): number => settled + refunded + flagged;
 
 /** All of it: a round that settles nothing is the last. */
 export async function settleEverything(world: Settling, op: Op): Promise<Tally> {
   const rounds: Tally[] = [];
-  for (let done = 1; done > 0 && !op.signal.aborted;) {
-    const round = await settleDue(world, op);
-    rounds.push(round);
-    done = round.settled + round.refunded + round.flagged;
-  }
+  for (const kind of ['plain', 'ruled'] as const)
+    for (let done = 1; done > 0 && !op.signal.aborted;) {
+      const round = await settleDue(world, op, kind);
+      rounds.push(round);
+      done = doneIn(round);
+    }
   return sumOf(rounds);
 }
 
