@@ -1,4 +1,4 @@
--- Bounties: rewards put aside for whoever solves something, and what solvers hand in. Beside them shared sandbox trades, what was hired by the name of a capability, and runs of benchmarks.
+-- Bounties: rewards put aside for whoever solves something, and what solvers hand in. Beside them shared sandbox trades, and runs of benchmarks.
 
 create table grid_bounties (
   id           uuid primary key,
@@ -52,13 +52,6 @@ create table grid_shares (
   created_at timestamptz not null
 );
 create index grid_shares_oldest on grid_shares (created_at);
-
--- By which program and capability a task came about.
-create table grid_hires (
-  task_id     uuid primary key references grid_tasks,
-  integration text not null,
-  capability  text not null
-);
 
 -- A skill put to the test: a shadow task for each question, and what their answers came to.
 create table grid_benchmark_runs (

@@ -1,10 +1,14 @@
 import type { Grid } from '../../domains/grid/index.ts';
 import { MINUTE } from '../../kernel/time.ts';
 import type { Api } from '../contract.ts';
+import { a2aRoutes } from './a2a.ts';
 import { bountyRoutes } from './bounties.ts';
 import { ErrorBody, presentError } from './errors.ts';
 import { gridFrame } from './frame.ts';
+import { McpErrorBody, presentMcpError } from './mcp-errors.ts';
+import { mcpRoutes } from './mcp.ts';
 import { registrationRoutes } from './registration.ts';
+import { sandboxRoutes } from './sandbox.ts';
 
 /** Requests of one node, where its routes set no narrower limit. */
 const ACCOUNT_LIMIT = { name: 'grid', max: 300, windowMs: MINUTE };
@@ -16,7 +20,12 @@ export type GridDomains = { grid: Grid; publicUrl: () => string };
 
 /** The grid contract (seed 002). */
 export function gridApis(domains: GridDomains): Api[] {
-  const routes = [...registrationRoutes(domains), ...bountyRoutes(domains.grid)];
+  const routes = [
+    ...registrationRoutes(domains),
+    ...bountyRoutes(domains.grid),
+    ...sandboxRoutes(domains),
+    ...a2aRoutes(domains.grid, domains.publicUrl),
+  ];
   const paths = new Set(routes.map(({ path }) => path));
   return [
     {
@@ -29,5 +38,18 @@ export function gridApis(domains: GridDomains): Api[] {
       presentError,
       errorSchema: ErrorBody,
     },
+    mcpApi(domains),
   ];
 }
+
+/** The bridge words its errors in its own way. */
+const mcpApi = ({ grid, publicUrl }: GridDomains): Api => ({
+  name: 'grid-mcp',
+  title: 'Grid: MCP bridge',
+  routes: mcpRoutes(grid),
+  accountLimit: ACCOUNT_LIMIT,
+  frame: gridFrame(publicUrl),
+  owns: (path) => path.startsWith('/v1/mcp/'),
+  presentError: presentMcpError,
+  errorSchema: McpErrorBody,
+});

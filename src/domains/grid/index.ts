@@ -1,5 +1,6 @@
 import type { SweepDefinition } from '../../platform/jobs/index.ts';
 import { createBounties } from './bounties/index.ts';
+import { createBridge } from './bridge/index.ts';
 import { createEscrows } from './escrow/index.ts';
 import { createNodes } from './nodes/index.ts';
 import { createSandbox } from './sandbox/index.ts';
@@ -20,6 +21,9 @@ export {
 export type { Award, Cancellation } from './bounties/end.ts';
 export type { ShownSubmission } from './bounties/index.ts';
 export { BOUNTY_SORTS } from './bounties/store.ts';
+export { CAPABILITIES, type Capability } from './bridge/capability.ts';
+export type { Watched } from './bridge/index.ts';
+export type { Discovered } from './bridge/store.ts';
 export { MAX_NODE_ID_LENGTH, MIN_NODE_ID_LENGTH, NODE_ID_PATTERN, type Node } from './nodes/node.ts';
 export { CHALLENGE_MS } from './nodes/challenge.ts';
 export { asNumber, decimals, INITIAL_BALANCE, LISTING_FEE, nearestTck, shortDecimals } from './money.ts';
@@ -35,6 +39,7 @@ export function createGrid(world: GridWorld) {
   const escrow = createEscrows(world);
   const bounties = createBounties(world);
   const sandbox = createSandbox(world);
+  const bridge = createBridge(world, escrow);
   const sweeps: SweepDefinition[] = [nodes, escrow, bounties, sandbox].flatMap((part) => part.sweeps);
-  return { nodes, escrow, bounties, sandbox, sweeps };
+  return { nodes, escrow, bounties, sandbox, bridge, sweeps };
 }

@@ -35,7 +35,11 @@ export async function findAwards(tx: Tx, op: Op, escrows: readonly Escrow[]): Pr
     await giveGenesis(tx, node, rank, op.now);
     await recordFacts(tx, op, [{ type: 'node.genesis_awarded', subject: node, data: { rank, nodes: [node] } }]);
   }
-  return { genesis, pioneers: pioneers.slice(0, Math.max(0, PIONEER_SEATS - taken.pioneers)), pioneersBefore: taken.pioneers };
+  return {
+    genesis,
+    pioneers: pioneers.slice(0, Math.max(0, PIONEER_SEATS - taken.pioneers)),
+    pioneersBefore: taken.pioneers,
+  };
 }
 
 /** Money that is made for it. */

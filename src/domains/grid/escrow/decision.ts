@@ -3,11 +3,7 @@ import type { EscrowState } from './escrow.ts';
 import type { Rule } from './promises.ts';
 
 /** What decided about an escrow against its plain course: a rule, its buyer, or the operator. */
-export type DecidedBy =
-  | Rule
-  | 'TIMEOUT_NON_DELIVERY'
-  | 'BUYER_DISPUTE'
-  | 'MANUAL_RESOLUTION';
+export type DecidedBy = Rule | 'TIMEOUT_NON_DELIVERY' | 'BUYER_DISPUTE' | 'MANUAL_RESOLUTION';
 export type Action = 'AUTO_REFUND' | 'AUTO_SETTLE' | 'FLAGGED_MANUAL';
 
 export type Decision = {

@@ -13,7 +13,12 @@ const about = (type: string, subject: string, nodes: NodeId[], data: Record<stri
 
 const bothOf = ({ buyerId, sellerId }: { buyerId: NodeId; sellerId: NodeId }) => [buyerId, sellerId];
 
-export type EscrowFact = 'escrow.locked' | 'escrow.delivered' | 'escrow.settled' | 'escrow.disputed' | 'escrow.refunded';
+export type EscrowFact =
+  | 'escrow.locked'
+  | 'escrow.delivered'
+  | 'escrow.settled'
+  | 'escrow.disputed'
+  | 'escrow.refunded';
 
 export const escrowFact = (type: EscrowFact, escrow: Escrow): NewFact =>
   about(type, escrow.id, bothOf(escrow), {

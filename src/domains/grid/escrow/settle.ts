@@ -27,7 +27,12 @@ export async function paySellers(
   op: Op,
   { event, type, ids }: { event: Extract<EscrowEvent, 'settle' | 'release'>; type: Release; ids: readonly EscrowId[] },
 ): Promise<Escrow[]> {
-  const moved = await moveEscrows(tx, event, ids.map((id) => ({ id })), op.now);
+  const moved = await moveEscrows(
+    tx,
+    event,
+    ids.map((id) => ({ id })),
+    op.now,
+  );
   if (moved.length === 0) return [];
   const escrows = moved.toSorted(byDueTime);
   await followEscrows(tx, idsOf(escrows), 'SETTLED');
@@ -53,7 +58,11 @@ export async function refundBuyers(
   world: GridWorld,
   tx: Tx,
   op: Op,
-  { event, type, causes }: {
+  {
+    event,
+    type,
+    causes,
+  }: {
     event: Extract<EscrowEvent, 'time_out' | 'break_rule' | 'give_back'>;
     type: Refund;
     causes: readonly Cause[];
@@ -89,7 +98,8 @@ export type Resolved = { escrow: Escrow; payout: Tck; tax: Tck };
 /** The operator's word on a disputed escrow. Throws `not_found`, and `invalid` for one that is not disputed. */
 export async function resolveDispute(world: GridWorld, op: Op, escrow: Escrow, way: Resolution): Promise<Resolved> {
   return world.db.transact(async (tx) => {
-    const [resolved] = way === 'refund_buyer' ? await giveBack(world, tx, op, escrow) : await release(world, tx, op, escrow);
+    const [resolved] =
+      way === 'refund_buyer' ? await giveBack(world, tx, op, escrow) : await release(world, tx, op, escrow);
     if (!resolved) throw new AppError('invalid', 'Escrow is not in DISPUTED state');
     return { escrow: resolved, ...splitOf(resolved.amount) };
   });

@@ -19,9 +19,7 @@ export async function findOffer(db: Db, id: ListingId): Promise<Offer | undefine
     price: bigint;
     metadata: Record<string, unknown>;
   }>(`select id, node_id, label, price, metadata from grid_skills where id = $1`, [id]);
-  return (
-    row && { id: row.id, sellerId: row.node_id, label: row.label, price: tck(row.price), metadata: row.metadata }
-  );
+  return row && { id: row.id, sellerId: row.node_id, label: row.label, price: tck(row.price), metadata: row.metadata };
 }
 
 /** How often each of a seller's skills was hired, newest skills last. Shadow tasks do not count. */

@@ -161,7 +161,9 @@ export async function refundOverdue(world: GridWorld, op: Op): Promise<number> {
 }
 
 /** What became of an escrow that a party wanted settled. */
-export type Outcome = { status: 'SETTLED'; payout: Tck; tax: Tck } | { status: 'REFUNDED' | 'DISPUTED'; reason: string | null };
+export type Outcome =
+  | { status: 'SETTLED'; payout: Tck; tax: Tck }
+  | { status: 'REFUNDED' | 'DISPUTED'; reason: string | null };
 
 /**
  * Settles an escrow at the word of one of its parties, by the same rules as those that are settled by themselves. Where

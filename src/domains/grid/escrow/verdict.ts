@@ -1,7 +1,15 @@
 import type { GridWorld } from '../world.ts';
 import type { Court, Heard } from './court.ts';
 import type { Validation } from './decision.ts';
-import { isMissing, PROOF_MISSING, promisesAnything, promisesOf, type Broken, type Case, type OwnCheck } from './promises.ts';
+import {
+  isMissing,
+  PROOF_MISSING,
+  promisesAnything,
+  promisesOf,
+  type Broken,
+  type Case,
+  type OwnCheck,
+} from './promises.ts';
 import { findValidators } from './validator-store.ts';
 import type { Validator } from './validators.ts';
 
@@ -61,7 +69,8 @@ function judgementOf(heard: Heard | undefined): Judgement {
 async function judgeByBuyer(world: Judging, output: unknown, validators: readonly Validator[]): Promise<Judgement> {
   const validations: Validation[] = [];
   for (const validator of validators) {
-    const found = validator.type === 'webhook' ? await ask(world, validator, output) : await examine(world, validator, output);
+    const found =
+      validator.type === 'webhook' ? await ask(world, validator, output) : await examine(world, validator, output);
     validations.push(found);
     if (found.result !== 'FAIL') continue;
     const details = { validator_id: validator.id, name: validator.name, details: found.details };
@@ -87,11 +96,7 @@ function ownCheck({ id, type, config }: Validator): OwnCheck[] {
 }
 
 /** Asks a buyer's own program. What gives no clear answer decides nothing. */
-async function ask(
-  { fetch }: Judging,
-  { id, config }: Validator,
-  output: unknown,
-): Promise<Validation> {
+async function ask({ fetch }: Judging, { id, config }: Validator, output: unknown): Promise<Validation> {
   const reply = await fetch.send({
     url: String(config.url),
     method: 'POST',

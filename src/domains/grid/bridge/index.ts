@@ -1,0 +1,42 @@
+import { AppError, isAppError } from '../../../kernel/errors.ts';
+import type { Tck } from '../../../kernel/money.ts';
+import { wallet } from '../../ledger/index.ts';
+import type { Escrow } from '../escrow/escrow.ts';
+import type { Escrows } from '../escrow/index.ts';
+import type { GridTask } from '../escrow/task.ts';
+import { findNode } from '../nodes/store.ts';
+import type { GridWorld, NodeOp } from '../world.ts';
+import { hire, type HireWish } from './hire.ts';
+import { send, type SendWish } from './send.ts';
+import { discover, waitingFor, type Discovery } from './store.ts';
+
+/** A task with its money, and the standing of who does it. */
+export type Watched = { task: GridTask; escrow: Escrow | undefined; sellerReputation: number };
+export type Purse = { balance: Tck; pendingEscrows: number; openTasks: number };
+
+/** Other ways onto the grid: hiring by the name of a capability, and agents that speak A2A. */
+export function createBridge(world: GridWorld, escrow: Escrows) {
+  const { db, ledger } = world;
+  return {
+    hire: (op: NodeOp, wish: HireWish) => hire(world, escrow, op, wish),
+    send: (op: NodeOp, wish: SendWish) => send(world, escrow, op, wish),
+    /** A task of the caller's, which others do not even know of. Throws `not_found`. */
+    watch: (op: NodeOp, id: string) => watch(world, escrow, op, id),
+    discover: (discovery: Discovery) => discover(db, discovery),
+    purse: async ({ node }: NodeOp): Promise<Purse> => {
+      const { available } = await ledger.balance(db, wallet(node.accountId, 'TCK'));
+      return { balance: available, ...(await waitingFor(db, node.id)) };
+    },
+  };
+}
+
+async function watch({ db }: GridWorld, escrows: Escrows, op: NodeOp, id: string): Promise<Watched> {
+  try {
+    const task = await escrows.taskOf(op, id);
+    const escrow = task.escrowId ? await escrows.get(op, task.escrowId) : undefined;
+    return { task, escrow, sellerReputation: (await findNode(db, task.sellerId))?.reputation ?? 0 };
+  } catch (error) {
+    if (isAppError(error, 'forbidden')) throw new AppError('not_found', 'Task not found', { cause: error });
+    throw error;
+  }
+}
