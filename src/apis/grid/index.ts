@@ -3,12 +3,19 @@ import { MINUTE } from '../../kernel/time.ts';
 import type { Api } from '../contract.ts';
 import { a2aRoutes } from './a2a.ts';
 import { bountyRoutes } from './bounties.ts';
+import { canaryRoutes } from './canary.ts';
 import { ErrorBody, presentError } from './errors.ts';
 import { gridFrame } from './frame.ts';
+import { levelRoutes } from './levels.ts';
+import { marketRoutes } from './market.ts';
 import { McpErrorBody, presentMcpError } from './mcp-errors.ts';
 import { mcpRoutes } from './mcp.ts';
+import { nodesRoutes } from './nodes.ts';
 import { registrationRoutes } from './registration.ts';
+import { reportRoutes } from './reports.ts';
+import { reputationRoutes } from './reputation.ts';
 import { sandboxRoutes } from './sandbox.ts';
+import { sessionRoutes } from './sessions.ts';
 
 /** Requests of one node, where its routes set no narrower limit. */
 const ACCOUNT_LIMIT = { name: 'grid', max: 300, windowMs: MINUTE };
@@ -22,6 +29,13 @@ export type GridDomains = { grid: Grid; publicUrl: () => string };
 export function gridApis(domains: GridDomains): Api[] {
   const routes = [
     ...registrationRoutes(domains),
+    ...sessionRoutes(domains),
+    ...nodesRoutes(domains),
+    ...canaryRoutes(domains),
+    ...marketRoutes(domains),
+    ...reputationRoutes(domains),
+    ...levelRoutes(domains),
+    ...reportRoutes(domains),
     ...bountyRoutes(domains.grid),
     ...sandboxRoutes(domains),
     ...a2aRoutes(domains.grid, domains.publicUrl),

@@ -52,10 +52,6 @@ export const MAX_TAG_LENGTH = 50;
 /** What one bounty takes in all: its page shows every one. */
 export const MAX_SUBMISSIONS = 500;
 
-/** Levels from which on a node may; they count where the operator enforces them. */
-export const LEVEL_TO_CREATE = 2;
-export const LEVEL_TO_SUBMIT = 1;
-
 export const deadlineOf = (now: Date, days: number | undefined): Date | undefined =>
   days === undefined ? undefined : after(now, days * DAY);
 

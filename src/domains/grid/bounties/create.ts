@@ -5,8 +5,8 @@ import { recordFact } from '../../../platform/outbox.ts';
 import { bounty as bountyAccount } from '../../ledger/index.ts';
 import { spend } from '../nodes/spend.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
-import { deadlineOf, LEVEL_TO_CREATE, type Bounty, type BountyCategory } from './bounty.ts';
-import { requireLevel } from './gate.ts';
+import { deadlineOf, type Bounty, type BountyCategory } from './bounty.ts';
+import { requireLevel, type Gate } from './gate.ts';
 import { findBounty, insertBounty } from './store.ts';
 
 export type BountyWish = {
@@ -23,8 +23,8 @@ export type BountyWish = {
  * Offers a reward, and puts it aside. Throws `unaffordable`, `invalid` beyond the node's canary, `forbidden` below the
  * level that it takes.
  */
-export async function create(world: GridWorld, op: NodeOp, wish: BountyWish): Promise<Bounty> {
-  requireLevel(world, op, LEVEL_TO_CREATE);
+export async function create(world: GridWorld & Gate, op: NodeOp, wish: BountyWish): Promise<Bounty> {
+  await requireLevel(world, op, 'postBounty');
   const { deadlineDays, ...written } = wish;
   const id = newId(op, 'bounty');
   const deadlineAt = deadlineOf(op.now, deadlineDays);

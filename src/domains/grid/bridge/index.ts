@@ -4,7 +4,7 @@ import { wallet } from '../../ledger/index.ts';
 import type { Escrow } from '../escrow/escrow.ts';
 import type { Escrows } from '../escrow/index.ts';
 import type { GridTask } from '../escrow/task.ts';
-import { findNode } from '../nodes/store.ts';
+import type { Reputation } from '../reputation/index.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
 import { hire, type HireWish } from './hire.ts';
 import { send, type SendWish } from './send.ts';
@@ -12,10 +12,11 @@ import { discover, waitingFor, type Discovery } from './store.ts';
 
 /** A task with its money, and the standing of who does it. */
 export type Watched = { task: GridTask; escrow: Escrow | undefined; sellerReputation: number };
-export type Purse = { balance: Tck; pendingEscrows: number; openTasks: number };
+export type Purse = { balance: Tck; reputation: number; pendingEscrows: number; openTasks: number };
 
 /** Other ways onto the grid: hiring by the name of a capability, and agents that speak A2A. */
-export function createBridge(world: GridWorld, escrow: Escrows) {
+export function createBridge(gridWorld: GridWorld, escrow: Escrows, reputation: Reputation) {
+  const world = { ...gridWorld, reputation };
   const { db, ledger } = world;
   return {
     hire: (op: NodeOp, wish: HireWish) => hire(world, escrow, op, wish),
@@ -23,18 +24,23 @@ export function createBridge(world: GridWorld, escrow: Escrows) {
     /** A task of the caller's, which others do not even know of. Throws `not_found`. */
     watch: (op: NodeOp, id: string) => watch(world, escrow, op, id),
     discover: (discovery: Discovery) => discover(db, discovery),
-    purse: async ({ node }: NodeOp): Promise<Purse> => {
+    purse: async (op: NodeOp): Promise<Purse> => {
+      const { node } = op;
       const { available } = await ledger.balance(db, wallet(node.accountId, 'TCK'));
-      return { balance: available, ...(await waitingFor(db, node.id)) };
+      const { cri } = await reputation.rate(op, node);
+      return { balance: available, reputation: cri.score, ...(await waitingFor(db, node.id)) };
     },
   };
 }
 
-async function watch({ db }: GridWorld, escrows: Escrows, op: NodeOp, id: string): Promise<Watched> {
+type Watching = { reputation: Pick<Reputation, 'rating'> };
+
+async function watch({ reputation }: Watching, escrows: Escrows, op: NodeOp, id: string): Promise<Watched> {
   try {
     const task = await escrows.taskOf(op, id);
     const escrow = task.escrowId ? await escrows.get(op, task.escrowId) : undefined;
-    return { task, escrow, sellerReputation: (await findNode(db, task.sellerId))?.reputation ?? 0 };
+    const { cri } = await reputation.rating(op, task.sellerId);
+    return { task, escrow, sellerReputation: cri.score };
   } catch (error) {
     if (isAppError(error, 'forbidden')) throw new AppError('not_found', 'Task not found', { cause: error });
     throw error;
