@@ -2,6 +2,7 @@ import type { Grid } from '../../domains/grid/index.ts';
 import { MINUTE } from '../../kernel/time.ts';
 import type { Api } from '../contract.ts';
 import { a2aRoutes } from './a2a.ts';
+import { benchmarkRoutes } from './benchmarks.ts';
 import { bountyRoutes } from './bounties.ts';
 import { canaryRoutes } from './canary.ts';
 import { ErrorBody, presentError } from './errors.ts';
@@ -38,6 +39,7 @@ export function gridApis(domains: GridDomains): Api[] {
     ...reportRoutes(domains),
     ...bountyRoutes(domains.grid),
     ...sandboxRoutes(domains),
+    ...benchmarkRoutes(domains.grid),
     ...a2aRoutes(domains.grid, domains.publicUrl),
   ];
   const paths = new Set(routes.map(({ path }) => path));

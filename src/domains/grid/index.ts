@@ -1,4 +1,5 @@
 import type { SweepDefinition } from '../../platform/jobs/index.ts';
+import { createBenchmarks } from './benchmarks/index.ts';
 import { createBounties } from './bounties/index.ts';
 import { createBridge } from './bridge/index.ts';
 import { createEscrows } from './escrow/index.ts';
@@ -9,6 +10,10 @@ import { createSandbox } from './sandbox/index.ts';
 import { createSigning } from './signing.ts';
 import type { GridWorld } from './world.ts';
 
+export type { Run } from './benchmarks/run.ts';
+export type { VerifiedSkill } from './benchmarks/store.ts';
+export type { BenchmarkCase, Suite } from './benchmarks/suite.ts';
+export type { CaseVerdict } from './benchmarks/verdict.ts';
 export {
   BOUNTY_CATEGORIES,
   BOUNTY_STATES,
@@ -64,6 +69,8 @@ export function createGrid(world: GridWorld) {
   const bounties = createBounties(world, reputation);
   const sandbox = createSandbox(world);
   const bridge = createBridge(world, escrow, reputation);
-  const sweeps: SweepDefinition[] = [nodes, reputation, escrow, bounties, sandbox].flatMap((part) => part.sweeps);
-  return { nodes, market, reputation, escrow, bounties, sandbox, bridge, sweeps };
+  const benchmarks = createBenchmarks(world);
+  const parts = [nodes, reputation, escrow, bounties, sandbox, benchmarks];
+  const sweeps: SweepDefinition[] = parts.flatMap((part) => part.sweeps);
+  return { nodes, market, reputation, escrow, bounties, sandbox, bridge, benchmarks, sweeps };
 }

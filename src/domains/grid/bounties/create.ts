@@ -3,6 +3,7 @@ import type { Tck } from '../../../kernel/money.ts';
 import { newId } from '../../../kernel/op.ts';
 import { recordFact } from '../../../platform/outbox.ts';
 import { bounty as bountyAccount } from '../../ledger/index.ts';
+import { shortDecimals } from '../money.ts';
 import { spend } from '../nodes/spend.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
 import { deadlineOf, type Bounty, type BountyCategory } from './bounty.ts';
@@ -45,7 +46,7 @@ export async function create(world: GridWorld & Gate, op: NodeOp, wish: BountyWi
       type: 'bounty.created',
       subject: id,
       accountId,
-      data: { nodes: [creatorId], reward: String(wish.reward) },
+      data: { nodes: [creatorId], bounty_id: id, reward: shortDecimals(wish.reward) },
     });
   });
   const made = await findBounty(world.db, id);

@@ -62,5 +62,10 @@ const tell = (tx: Tx, op: NodeOp, bounty: Bounty, submissionId: Submission['id']
     type: 'bounty.submitted',
     subject: bounty.id,
     accountId: op.node.accountId,
-    data: { nodes: [bounty.creatorId, op.node.id], submission_id: submissionId, solver_node_id: op.node.id },
+    data: {
+      nodes: [bounty.creatorId, op.node.id],
+      bounty_id: bounty.id,
+      submission_id: submissionId,
+      solver_node_id: op.node.id,
+    },
   });
