@@ -105,7 +105,14 @@ export async function startApis(options: Options = {}): Promise<TestApis> {
   const served = contracts({ ...domains, db, publicUrl, appUrl, clock: movable, version: '0.0.0', ping });
   const apis = [
     ...served,
-    webApi({ apis: served, publicUrl, version: '0.0.0', health: ping, metrics: async () => 'nothing 0' }),
+    webApi({
+      apis: served,
+      publicUrl,
+      version: '0.0.0',
+      health: ping,
+      metrics: async () => 'nothing 0',
+      sharedTrade: domains.grid.sandbox.shared,
+    }),
   ];
   const server = createHttpServer();
   serve(server, apis, {

@@ -16,6 +16,7 @@ const OPEN_LIMIT = { name: 'grid-sandbox-nodes', max: 20, windowMs: HOUR };
 const SHARE_LIMIT = { name: 'grid-sandbox-share', max: 30, windowMs: HOUR };
 const MAX_ALIAS_LENGTH = 100;
 const MAX_WORDS_LENGTH = 200;
+const MAX_FIGURE = 1e12;
 const DEFAULT_ALIAS = 'sandbox-agent';
 
 const Wish = z.object({ alias: z.string().max(MAX_ALIAS_LENGTH).nullish() });
@@ -32,7 +33,7 @@ const NodeShown = z.object({
 
 const Words = z.string().max(MAX_WORDS_LENGTH);
 const Shown = Words.nullish();
-const Figure = z.union([z.number(), Words]).nullish();
+const Figure = z.union([z.number().min(0).max(MAX_FIGURE), Words]).nullish();
 const Shared = z.object({
   node_id: Shown,
   skill: Shown,
