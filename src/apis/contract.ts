@@ -28,6 +28,9 @@ export type { Channel } from '../platform/websocket.ts';
 /** So many requests in so much time. */
 export type AddressLimit = { name: string; max: number; windowMs: number };
 
+/** A secret that a program shows in a header. While the operator has set none, nobody is let in. */
+export type ProgramSecret = { header: string; value: string | undefined; refusal: string };
+
 type Inputs = { params: unknown; query: unknown; body: unknown };
 
 export type RouteSpec<
@@ -50,6 +53,8 @@ export type RouteSpec<
   access: A;
   /** A public route that takes a credential where one is given, and then acts for its account. */
   recognises?: true;
+  /** A public route that only lets in who shows this. */
+  secret?: ProgramSecret;
   /** Any one of these lets a scoped key in. Only for `account` routes. */
   scopes?: readonly Scope[];
   params?: P;
@@ -127,7 +132,7 @@ export type Credentials = {
 
 /** A request as a contract's frame sees it, before its route. `body` is what its JSON says. */
 export type FramedRequest = {
-  method: Method | string;
+  method: string;
   /** The route's pattern; undefined where there is none. */
   route: string | undefined;
   path: string;

@@ -154,13 +154,13 @@ const discoverRoute = ({ bridge }: Grid): Route =>
     query: DiscoverQuery,
     replies: { 200: { description: 'Skills, the oldest first', schema: Discoveries } },
     handle: async (_op, { query }) => {
-      const { category, max_price_tck: most, min_seller_cri: minReputation, limit } = query;
+      const { category, max_price_tck: most, min_seller_cri: minCri, limit } = query;
       const maxPrice = most === undefined ? undefined : nearestTck(most);
-      const found = await bridge.discover({ category, maxPrice, minReputation, limit });
+      const found = await bridge.discover({ category, maxPrice, minCri, limit });
       const skills = found.map((one) => ({
         ...presentSkill(one),
         seller_id: one.sellerId,
-        seller_cri: one.sellerReputation,
+        seller_cri: one.sellerCri,
         category: textIn(one.metadata, 'category', 'general'),
         description: textIn(one.metadata, 'description', ''),
       }));
@@ -220,7 +220,7 @@ const STATUS = {
 } as const satisfies Record<Watched['task']['status'], z.input<typeof TaskShown>['status']>;
 
 /** A task as agents that speak A2A see it; the body of what their callback is told, too. */
-export const presentA2aTask = ({ task, sellerReputation }: Watched): z.input<typeof TaskShown> => ({
+export const presentA2aTask = ({ task, sellerCri }: Watched): z.input<typeof TaskShown> => ({
   task_id: task.id,
   status: STATUS[task.status],
   botnode_status: task.status,
@@ -228,5 +228,5 @@ export const presentA2aTask = ({ task, sellerReputation }: Watched): z.input<typ
   protocol: task.via,
   created_at: naive(task.createdAt),
   ...(task.output !== null && { output: task.output }),
-  seller_cri: sellerReputation,
+  seller_cri: sellerCri,
 });

@@ -3,6 +3,7 @@ import { MINUTE } from '../../kernel/time.ts';
 import type { Api } from '../contract.ts';
 import { a2aRoutes } from './a2a.ts';
 import { benchmarkRoutes } from './benchmarks.ts';
+import { adminRoutes } from './admin.ts';
 import { bountyRoutes } from './bounties.ts';
 import { canaryRoutes } from './canary.ts';
 import { ErrorBody, presentError } from './errors.ts';
@@ -11,6 +12,7 @@ import { levelRoutes } from './levels.ts';
 import { marketRoutes } from './market.ts';
 import { McpErrorBody, presentMcpError } from './mcp-errors.ts';
 import { mcpRoutes } from './mcp.ts';
+import { networkRoutes } from './network.ts';
 import { nodesRoutes } from './nodes.ts';
 import { registrationRoutes } from './registration.ts';
 import { reportRoutes } from './reports.ts';
@@ -37,6 +39,8 @@ export function gridApis(domains: GridDomains): Api[] {
     ...reputationRoutes(domains),
     ...levelRoutes(domains),
     ...reportRoutes(domains),
+    ...networkRoutes(domains),
+    ...adminRoutes(domains),
     ...bountyRoutes(domains.grid),
     ...sandboxRoutes(domains),
     ...benchmarkRoutes(domains.grid),

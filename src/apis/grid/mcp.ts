@@ -95,11 +95,11 @@ export const mcpRoutes = (grid: Grid): Route[] => [
     summary: 'What you have, and what waits',
     replies: { 200: { description: 'Your wallet', schema: WalletShown } },
     handle: async (op) => {
-      const { balance, reputation, pendingEscrows, openTasks } = await grid.bridge.purse(op);
+      const { balance, cri, pendingEscrows, openTasks } = await grid.bridge.purse(op);
       return ok({
         node_id: op.node.id,
         balance_tck: shortDecimals(balance),
-        cri_score: reputation,
+        cri_score: cri,
         pending_escrows: pendingEscrows,
         open_tasks: openTasks,
       } satisfies z.input<typeof WalletShown>);

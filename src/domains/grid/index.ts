@@ -3,6 +3,7 @@ import { createBenchmarks } from './benchmarks/index.ts';
 import { createBounties } from './bounties/index.ts';
 import { createBridge } from './bridge/index.ts';
 import { createEscrows } from './escrow/index.ts';
+import { createFigures } from './figures/index.ts';
 import { createMarket } from './market/index.ts';
 import { createNodes } from './nodes/index.ts';
 import { createReputation } from './reputation/index.ts';
@@ -31,12 +32,14 @@ export { BOUNTY_SORTS } from './bounties/store.ts';
 export { CAPABILITIES, type Capability } from './bridge/capability.ts';
 export type { Watched } from './bridge/index.ts';
 export type { Discovered } from './bridge/store.ts';
+export { PERIODS, type AllFigures } from './figures/index.ts';
+export type { NamedEntry } from './figures/books.ts';
 export { MAX_NODE_ID_LENGTH, MIN_NODE_ID_LENGTH, NODE_ID_PATTERN, type Node } from './nodes/node.ts';
 export { MAX_CANARY } from './nodes/canary.ts';
 export { CHALLENGE_MS } from './nodes/challenge.ts';
 export { SESSION_SECONDS } from './nodes/session.ts';
 export type { Activity } from './nodes/store.ts';
-export { asNumber, decimals, INITIAL_BALANCE, LISTING_FEE, nearestTck, shortDecimals } from './money.ts';
+export { asNumber, decimals, INITIAL_BALANCE, LISTING_FEE, nearestTck, PIONEER_BONUS, shortDecimals } from './money.ts';
 export { MAX_CATEGORY_LENGTH, MAX_LABEL_LENGTH, MAX_PRICE, SKILL_TYPES, type Skill } from './market/skill.ts';
 export type { PriceStats } from './market/store.ts';
 export type { Rating } from './reputation/certificate.ts';
@@ -53,6 +56,7 @@ export {
   type Penalty,
 } from './reputation/cri.ts';
 export { LEAST_LEVEL, levelOf, LEVELS, progressOf, type Level, type Progress } from './reputation/levels.ts';
+export { GENESIS_SEATS, PIONEER_JOBS, PIONEER_SEATS } from './reputation/badges.ts';
 export type { Reported } from './reputation/report.ts';
 export { SANDBOX_BALANCE, SANDBOX_LIFE_DAYS, SANDBOX_REPUTATION, type Share, type Trade } from './sandbox/sandbox.ts';
 export type { GridSettings, NodeOp, ReportPolicy } from './world.ts';
@@ -63,6 +67,7 @@ export type Grid = ReturnType<typeof createGrid>;
 export function createGrid(world: GridWorld) {
   const signing = createSigning(world);
   const nodes = createNodes(world, signing);
+  const figures = createFigures(world);
   const market = createMarket(world);
   const reputation = createReputation(world, signing);
   const escrow = createEscrows(world);
@@ -72,5 +77,5 @@ export function createGrid(world: GridWorld) {
   const benchmarks = createBenchmarks(world);
   const parts = [nodes, reputation, escrow, bounties, sandbox, benchmarks];
   const sweeps: SweepDefinition[] = parts.flatMap((part) => part.sweeps);
-  return { nodes, market, reputation, escrow, bounties, sandbox, bridge, benchmarks, sweeps };
+  return { nodes, figures, market, reputation, escrow, bounties, sandbox, bridge, benchmarks, sweeps };
 }

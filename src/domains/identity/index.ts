@@ -14,7 +14,7 @@ import type { KeyWish } from './key.ts';
 import { listKeys, mintKey, revokeKey } from './keys.ts';
 import { deleteExpiredLogins, findProfile } from './login-store.ts';
 import { endLogin, logInWithGithub, refreshAccess, startGithubLogin } from './login.ts';
-import { adoptNodeKey, mintNodeKey, openForNode, type NodeKey } from './node-account.ts';
+import { adoptNodeKey, earlierNodeKey, mintNodeKey, openForNode, type NodeKey } from './node-account.ts';
 import { verifyPassword } from './password.ts';
 import { register } from './register.ts';
 import { deleteExpired, findAccount, findOverview } from './store.ts';
@@ -81,8 +81,10 @@ export function createIdentity(deps: IdentityDeps) {
     revokeKey: (op: AccountOp, id: KeyId) => revokeKey(db, op, id),
     /** Opens the account that a node of the grid belongs to. */
     openForNode: (tx: Tx, op: Op, nodeId: NodeId) => openForNode({ onAccountOpened }, tx, op, nodeId),
-    /** The key that a node gets when it is verified; the same one again under the request's idempotency key. */
+    /** The key that a node gets when it is verified. */
     mintNodeKey: (tx: Tx, op: Op, accountId: AccountId, nodeId: NodeId) => mintNodeKey(tx, op, accountId, nodeId),
+    /** The key that the same request has made before, under its idempotency key. */
+    earlierNodeKey: (op: Op, accountId: AccountId, nodeId: NodeId) => earlierNodeKey(db, op, accountId, nodeId),
     /** Takes over a node's key that another system made. */
     adoptNodeKey: (tx: Tx, op: Op, key: NodeKey) => adoptNodeKey(tx, op, key),
     linkClaim: (op: AccountOp) => linkClaim(db, op),

@@ -13,7 +13,7 @@ export type SubmissionState = 'pending' | 'accepted' | 'rejected';
 export type Bounty = {
   id: BountyId;
   creatorId: NodeId;
-  creatorReputation: number;
+  creatorCri: number;
   /** Of a sandbox node: no other node takes part, its money is worth nothing. */
   sandbox: boolean;
   title: string;

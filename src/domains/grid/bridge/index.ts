@@ -11,8 +11,8 @@ import { send, type SendWish } from './send.ts';
 import { discover, waitingFor, type Discovery } from './store.ts';
 
 /** A task with its money, and the standing of who does it. */
-export type Watched = { task: GridTask; escrow: Escrow | undefined; sellerReputation: number };
-export type Purse = { balance: Tck; reputation: number; pendingEscrows: number; openTasks: number };
+export type Watched = { task: GridTask; escrow: Escrow | undefined; sellerCri: number };
+export type Purse = { balance: Tck; cri: number; pendingEscrows: number; openTasks: number };
 
 /** Other ways onto the grid: hiring by the name of a capability, and agents that speak A2A. */
 export function createBridge(gridWorld: GridWorld, escrow: Escrows, reputation: Reputation) {
@@ -28,7 +28,7 @@ export function createBridge(gridWorld: GridWorld, escrow: Escrows, reputation: 
       const { node } = op;
       const { available } = await ledger.balance(db, wallet(node.accountId, 'TCK'));
       const { cri } = await reputation.rate(op, node);
-      return { balance: available, reputation: cri.score, ...(await waitingFor(db, node.id)) };
+      return { balance: available, cri: cri.score, ...(await waitingFor(db, node.id)) };
     },
   };
 }
@@ -40,7 +40,7 @@ async function watch({ reputation }: Watching, escrows: Escrows, op: NodeOp, id:
     const task = await escrows.taskOf(op, id);
     const escrow = task.escrowId ? await escrows.get(op, task.escrowId) : undefined;
     const { cri } = await reputation.rating(op, task.sellerId);
-    return { task, escrow, sellerReputation: cri.score };
+    return { task, escrow, sellerCri: cri.score };
   } catch (error) {
     if (isAppError(error, 'forbidden')) throw new AppError('not_found', 'Task not found', { cause: error });
     throw error;

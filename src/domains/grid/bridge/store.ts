@@ -27,40 +27,40 @@ export async function cheapestMatch(db: Db, words: readonly string[], by: Search
 export type Discovery = {
   category?: string | undefined;
   maxPrice?: Tck | undefined;
-  minReputation?: number | undefined;
+  minCri?: number | undefined;
   limit: number;
 };
 export type Discovered = {
   id: ListingId;
   sellerId: NodeId;
-  sellerReputation: number;
+  sellerCri: number;
   label: string;
   price: Tck;
   metadata: Record<string, unknown>;
 };
 
 /** Skills of active nodes that trade for real, the oldest first. */
-export async function discover(db: Db, { category, maxPrice, minReputation, limit }: Discovery): Promise<Discovered[]> {
+export async function discover(db: Db, { category, maxPrice, minCri, limit }: Discovery): Promise<Discovered[]> {
   const rows = await db.query<{
     id: ListingId;
     node_id: NodeId;
-    reputation: number;
+    cri: number;
     label: string;
     price: bigint;
     metadata: Record<string, unknown>;
   }>(
-    `select s.id, s.node_id, n.reputation::float8 as reputation, s.label, s.price, s.metadata
+    `select s.id, s.node_id, n.cri::float8 as cri, s.label, s.price, s.metadata
        from grid_skills s join grid_nodes n on n.id = s.node_id
       where n.active and not n.sandbox and ($1::text is null or s.category = $1)
-        and ($2::bigint is null or s.price <= $2) and ($3::numeric is null or n.reputation >= $3)
+        and ($2::bigint is null or s.price <= $2) and ($3::numeric is null or n.cri >= $3)
       order by s.seq
       limit $4`,
-    [category ?? null, maxPrice ?? null, minReputation ?? null, limit],
+    [category ?? null, maxPrice ?? null, minCri ?? null, limit],
   );
   return rows.map((row) => ({
     id: row.id,
     sellerId: row.node_id,
-    sellerReputation: row.reputation,
+    sellerCri: row.cri,
     label: row.label,
     price: tck(row.price),
     metadata: row.metadata,

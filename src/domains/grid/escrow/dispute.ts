@@ -2,6 +2,7 @@ import { AppError } from '../../../kernel/errors.ts';
 import { parseId, type EscrowId, type GridTaskId } from '../../../kernel/ids.ts';
 import type { Tx } from '../../../platform/db.ts';
 import { recordFacts } from '../../../platform/outbox.ts';
+import { markOutdated } from '../reputation/store.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
 import { insertDecisions } from './decision-store.ts';
 import type { Escrow } from './escrow.ts';
@@ -46,6 +47,7 @@ async function freeze(tx: Tx, op: NodeOp, { escrowId, taskId }: Disputed, object
   if (escrow.settleAt && escrow.settleAt <= op.now)
     throw new AppError('invalid', 'Cannot dispute: the dispute window is over');
   await followEscrows(tx, [escrowId], 'DISPUTED');
+  await markOutdated(tx, [escrow.buyerId, escrow.sellerId]);
   const { reason, evidence } = objection;
   const details = { reason, verification_evidence: evidence ?? null };
   await insertDecisions(tx, [{ escrowId, taskId, rule: 'BUYER_DISPUTE', details, action: 'FLAGGED_MANUAL' }], op.now);

@@ -4,6 +4,7 @@ import { tck, type Tck } from '../../../kernel/money.ts';
 import type { Op } from '../../../kernel/op.ts';
 import type { Tx } from '../../../platform/db.ts';
 import { recordFacts } from '../../../platform/outbox.ts';
+import { markOutdated } from '../reputation/store.ts';
 import type { GridWorld } from '../world.ts';
 import { findAwards, genesisBonuses, payPioneers } from './award.ts';
 import { insertDecisions } from './decision-store.ts';
@@ -36,6 +37,7 @@ export async function paySellers(
   if (moved.length === 0) return [];
   const escrows = moved.toSorted(byDueTime);
   await followEscrows(tx, idsOf(escrows), 'SETTLED');
+  await markOutdated(tx, nodesOf(escrows));
   const owners = await ownersOf(tx, nodesOf(escrows));
   const awards = await findAwards(tx, op, escrows);
   const payments = escrows.map((escrow) => payment(type, escrow, owners));
@@ -72,6 +74,7 @@ export async function refundBuyers(
   const escrows = await moveEscrows(tx, event, moves, op.now);
   if (escrows.length === 0) return [];
   await followEscrows(tx, idsOf(escrows), 'REFUNDED');
+  await markOutdated(tx, nodesOf(escrows));
   const owners = await ownersOf(tx, nodesOf(escrows));
   const outcomes = await world.ledger.transferAll(
     tx,

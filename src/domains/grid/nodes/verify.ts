@@ -59,9 +59,8 @@ async function spendTry(tx: Tx, challenge: ChallengeRow | undefined, refusal: Re
 /** What the same request has done before, where it is carried out once more under its idempotency key. */
 async function findEarlier({ db, identity }: GridWorld, op: Op, nodeId: NodeId): Promise<Verification | undefined> {
   const node = op.seed && (await findNode(db, nodeId));
-  if (!node || node.accountId !== newId(op, 'account')) return undefined;
-  const { secret } = await db.transact((tx) => identity.mintNodeKey(tx, op, node.accountId, nodeId));
-  return { nodeId, accountId: node.accountId, apiKey: secret };
+  const key = node && (await identity.earlierNodeKey(op, node.accountId, nodeId));
+  return node && key && { nodeId, accountId: node.accountId, apiKey: key.secret };
 }
 
 async function activate(
@@ -76,7 +75,7 @@ async function activate(
   if (!isNew) throw new AppError('invalid', NAME_TAKEN);
   if (signupToken !== undefined && !(await linkEarlyAccess(tx, signupToken, nodeId)))
     throw new AppError('invalid', 'Signup token already linked to another node');
-  await giveInitialBalance(world, tx, op, accountId);
+  await giveInitialBalance(world, tx, op, { accountId, nodeId });
   const { secret } = await world.identity.mintNodeKey(tx, op, accountId, nodeId);
   await recordFact(tx, op, {
     type: 'node.registered',
@@ -87,11 +86,17 @@ async function activate(
   return { nodeId, accountId, apiKey: secret };
 }
 
-const giveInitialBalance = ({ ledger }: GridWorld, tx: Tx, op: Op, accountId: AccountId) =>
+const giveInitialBalance = (
+  { ledger }: GridWorld,
+  tx: Tx,
+  op: Op,
+  { accountId, nodeId }: { accountId: AccountId; nodeId: NodeId },
+) =>
   ledger.transfer(tx, op, {
     id: newId(op, 'transfer', 'registration credit'),
     type: 'REGISTRATION_CREDIT',
     description: 'Initial balance of a verified node',
+    metadata: { reference: nodeId, node: nodeId },
     legs: [
       { account: mint('TCK'), amount: tck(-INITIAL_BALANCE) },
       { account: wallet(accountId, 'TCK'), amount: INITIAL_BALANCE },
