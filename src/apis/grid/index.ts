@@ -3,10 +3,12 @@ import { MINUTE } from '../../kernel/time.ts';
 import type { Api } from '../contract.ts';
 import { a2aRoutes } from './a2a.ts';
 import { benchmarkRoutes } from './benchmarks.ts';
+import { adminEscrowRoutes } from './admin-escrows.ts';
 import { adminRoutes } from './admin.ts';
 import { bountyRoutes } from './bounties.ts';
 import { canaryRoutes } from './canary.ts';
 import { ErrorBody, presentError } from './errors.ts';
+import { escrowRoutes } from './escrow.ts';
 import { gridFrame } from './frame.ts';
 import { levelRoutes } from './levels.ts';
 import { marketRoutes } from './market.ts';
@@ -15,6 +17,9 @@ import { mcpRoutes } from './mcp.ts';
 import { networkRoutes } from './network.ts';
 import { nodesRoutes } from './nodes.ts';
 import { registrationRoutes } from './registration.ts';
+import { shadowRoutes } from './shadow.ts';
+import { taskRoutes } from './tasks.ts';
+import { validatorRoutes } from './validators.ts';
 import { reportRoutes } from './reports.ts';
 import { reputationRoutes } from './reputation.ts';
 import { sandboxRoutes } from './sandbox.ts';
@@ -32,6 +37,11 @@ export type GridDomains = { grid: Grid; publicUrl: () => string };
 export function gridApis(domains: GridDomains): Api[] {
   const routes = [
     ...registrationRoutes(domains),
+    ...escrowRoutes(domains),
+    ...taskRoutes(domains),
+    ...shadowRoutes(domains),
+    ...validatorRoutes(domains),
+    ...adminEscrowRoutes(domains),
     ...sessionRoutes(domains),
     ...nodesRoutes(domains),
     ...canaryRoutes(domains),

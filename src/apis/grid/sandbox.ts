@@ -2,7 +2,7 @@ import { z } from 'zod';
 import {
   SANDBOX_BALANCE,
   SANDBOX_LIFE_DAYS,
-  SANDBOX_REPUTATION,
+  SANDBOX_CRI,
   shortDecimals,
   type Trade,
 } from '../../domains/grid/index.ts';
@@ -66,7 +66,7 @@ export const sandboxRoutes = ({ grid, publicUrl }: GridDomains): Route[] => [
         alias: body.alias ?? DEFAULT_ALIAS,
         api_key: apiKey,
         balance: shortDecimals(SANDBOX_BALANCE),
-        cri_score: SANDBOX_REPUTATION,
+        cri_score: SANDBOX_CRI,
         sandbox: true,
         expires_in: `${SANDBOX_LIFE_DAYS} days`,
         note: 'A sandbox node: what is delivered settles after 60 seconds and not after 24 hours.',

@@ -37,6 +37,15 @@ export type { NamedEntry } from './figures/books.ts';
 export { MAX_NODE_ID_LENGTH, MIN_NODE_ID_LENGTH, NODE_ID_PATTERN, type Node } from './nodes/node.ts';
 export { MAX_CANARY } from './nodes/canary.ts';
 export { CHALLENGE_MS } from './nodes/challenge.ts';
+export { MAX_ESCROW, splitOf, type Escrow, type EscrowState } from './escrow/escrow.ts';
+export type { CreatedTask, TaskOrder } from './escrow/create-task.ts';
+export type { RecordedDecision, RecordedValidation } from './escrow/decision.ts';
+export type { Receipt } from './escrow/receipt.ts';
+export type { Simulation } from './escrow/simulate.ts';
+export type { Listed as ListedTask } from './escrow/task-store.ts';
+export type { GridTask, GridTaskStatus, Via } from './escrow/task.ts';
+export type { Outcome as SettleOutcome, Tally } from './escrow/tend.ts';
+export { MAX_VALIDATOR_NAME_LENGTH, VALIDATOR_TYPES } from './escrow/validators.ts';
 export { SESSION_SECONDS } from './nodes/session.ts';
 export type { Activity } from './nodes/store.ts';
 export { asNumber, decimals, INITIAL_BALANCE, LISTING_FEE, nearestTck, PIONEER_BONUS, shortDecimals } from './money.ts';
@@ -58,7 +67,7 @@ export {
 export { LEAST_LEVEL, levelOf, LEVELS, progressOf, type Level, type Progress } from './reputation/levels.ts';
 export { GENESIS_SEATS, PIONEER_JOBS, PIONEER_SEATS } from './reputation/badges.ts';
 export type { Reported } from './reputation/report.ts';
-export { SANDBOX_BALANCE, SANDBOX_LIFE_DAYS, SANDBOX_REPUTATION, type Share, type Trade } from './sandbox/sandbox.ts';
+export { SANDBOX_BALANCE, SANDBOX_LIFE_DAYS, SANDBOX_CRI, type Share, type Trade } from './sandbox/sandbox.ts';
 export type { GridSettings, NodeOp, ReportPolicy } from './world.ts';
 
 export type Grid = ReturnType<typeof createGrid>;

@@ -72,6 +72,7 @@ export type Change = {
 
 /** What one transfer moved on one account. */
 export type Movement = {
+  transferId: TransferId;
   account: Code;
   type: string;
   description: string;
@@ -285,6 +286,7 @@ async function statement(
 }
 
 const movementOf = (row: MovementRow): Movement => ({
+  transferId: row.transfer_id,
   account: row.account,
   type: row.type,
   description: row.description,

@@ -98,6 +98,7 @@ export async function dueHolds(db: Db, now: Date, limit: number): Promise<Transf
 
 /** What one transfer did to one account. */
 export type MovementRow = {
+  transfer_id: TransferId;
   account: Code;
   type: string;
   description: string;
@@ -109,7 +110,7 @@ export type MovementRow = {
 /** Everything that transfers through an account moved, there and elsewhere, in the order of its own entries. */
 export const movementsThrough = (db: Db, code: Code, limit: number): Promise<MovementRow[]> =>
   db.query<MovementRow>(
-    `select o.code as account, coalesce(l.type, t.type) as type, t.description, l.posted_delta, l.posted_after, t.at
+    `select t.id as transfer_id, o.code as account, coalesce(l.type, t.type) as type, t.description, l.posted_delta, l.posted_after, t.at
        from ledger_accounts a
        join ledger_entries e on e.account_id = a.id
        join ledger_transfers t on t.id = e.transfer_id

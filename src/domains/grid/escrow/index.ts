@@ -12,7 +12,7 @@ import { openEscrow, partyEscrow, type EscrowOrder } from './open.ts';
 import { partyTask } from './party-task.ts';
 import { receiptOf, validationsFor } from './receipt.ts';
 import { sellerStats } from './seller.ts';
-import { resolveDispute, type Resolution } from './settle.ts';
+import { resolveDispute, type Resolved } from './settle.ts';
 import { simulate } from './simulate.ts';
 import { countTasks, listTasks, type Role } from './task-store.ts';
 import { refundOverdue, settleDue, settleNow, settleEverything, type Settling } from './tend.ts';
@@ -67,7 +67,8 @@ export function createEscrows(gridWorld: GridWorld) {
     /** Settles everything that is due, now. */
     settleAll: (op: Op) => settleEverything(world, op),
     refundAll: (op: Op) => refundEverything(world, op),
-    resolve: (op: Op, id: string, resolution: Resolution) => resolve(world, op, id, resolution),
+    /** Throws `invalid` for a way that there is not, and for an escrow that is not disputed. */
+    resolve: (op: Op, id: string, resolution: string) => resolve(world, op, id, resolution),
     decisions: (filter: DecisionFilter, page: { limit: number; offset: number }) => listDecisions(db, filter, page),
 
     sweeps: [
@@ -95,7 +96,9 @@ async function refundEverything(world: GridWorld, op: Op): Promise<number> {
   return refunded;
 }
 
-async function resolve(world: GridWorld, op: Op, id: string, resolution: Resolution) {
+async function resolve(world: GridWorld, op: Op, id: string, resolution: string): Promise<Resolved> {
+  if (resolution !== 'refund_buyer' && resolution !== 'release_to_seller')
+    throw new AppError('invalid', "resolution must be 'refund_buyer' or 'release_to_seller'");
   const escrowId = parseId('escrow', id);
   const escrow = escrowId && (await findEscrow(world.db, escrowId));
   if (!escrow) throw new AppError('not_found', 'Escrow not found');
