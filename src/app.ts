@@ -190,7 +190,14 @@ async function listen(ground: Ground, domains: Domains, metrics: ReturnType<type
   const appUrl = appUrlOf(publicUrl, config.appsDomain);
   const ping = () => db.ping();
   const apis = contracts({ ...domains, db, publicUrl, appUrl, clock: movableClock(ground), version: VERSION, ping });
-  const web = webApi({ apis, publicUrl, version: VERSION, health: ping, metrics: metrics.text });
+  const web = webApi({
+    apis,
+    publicUrl,
+    version: VERSION,
+    health: ping,
+    metrics: metrics.text,
+    sharedTrade: domains.grid.sandbox.shared,
+  });
   serve(server, [...apis, web], {
     db,
     clock,

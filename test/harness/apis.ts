@@ -73,6 +73,8 @@ type Options = {
   /** The OAuth app that people log in with. */
   github?: IdentityDeps['github'];
   reportPolicy?: ReportPolicy;
+  /** Whether levels decide what a node may do. */
+  levelGates?: boolean;
   /** Stands beside this one, over the same database, as a second process does. */
   over?: TestApis;
 };
@@ -85,6 +87,7 @@ export async function startApis(options: Options = {}): Promise<TestApis> {
     testClock = true,
     github,
     reportPolicy = 'distinct',
+    levelGates = false,
     over,
   } = options;
   const own = over ? undefined : await testDatabase();
@@ -92,7 +95,7 @@ export async function startApis(options: Options = {}): Promise<TestApis> {
   assert(db, 'there is a database');
   const secret = Buffer.alloc(32, 9);
   const clock = shiftedClock();
-  const domains = await wire({ db, limits, agentBonusCents, github, secret, clock, reportPolicy });
+  const domains = await wire({ db, limits, agentBonusCents, github, secret, clock, reportPolicy, levelGates });
   const movable = testClock
     ? { advance: async (ms: number) => (clock.advance(ms), { now: clock.now(), jobsRun: 0 }) }
     : undefined;
@@ -102,7 +105,14 @@ export async function startApis(options: Options = {}): Promise<TestApis> {
   const served = contracts({ ...domains, db, publicUrl, appUrl, clock: movable, version: '0.0.0', ping });
   const apis = [
     ...served,
-    webApi({ apis: served, publicUrl, version: '0.0.0', health: ping, metrics: async () => 'nothing 0' }),
+    webApi({
+      apis: served,
+      publicUrl,
+      version: '0.0.0',
+      health: ping,
+      metrics: async () => 'nothing 0',
+      sharedTrade: domains.grid.sandbox.shared,
+    }),
   ];
   const server = createHttpServer();
   serve(server, apis, {
@@ -136,10 +146,11 @@ type Ground = {
   secret: Buffer;
   clock: Clock;
   reportPolicy: ReportPolicy;
+  levelGates: boolean;
 };
 
 /** The domains as the application wires them, on a host where no machine runs and with nobody who takes up tasks. */
-async function wire({ db, limits, agentBonusCents, github, secret, clock, reportPolicy }: Ground) {
+async function wire({ db, limits, agentBonusCents, github, secret, clock, reportPolicy, levelGates }: Ground) {
   const log = createLog({ level: 'fatal' });
   const ledger = createLedger({ db });
   const onAccountOpened = walletOpener(ledger, agentBonusCents);
@@ -199,7 +210,7 @@ async function wire({ db, limits, agentBonusCents, github, secret, clock, report
     fetch,
     secret,
     publicUrl: () => 'https://freehold.test',
-    settings: { reportPolicy, levelGates: false, syncToken: SYNC_TOKEN, internalKey: INTERNAL_KEY },
+    settings: { reportPolicy, levelGates, syncToken: SYNC_TOKEN, internalKey: INTERNAL_KEY },
   });
   return { ledger, identity, machines, images, ssh, sandboxes, environments, compute, models, tasks, webhooks, grid };
 }

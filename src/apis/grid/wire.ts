@@ -24,7 +24,10 @@ const NUMBER = /^\d{1,12}(\.\d{1,12})?$/;
 /** An amount that a client gives as a number, or as the text of one, to the nearest ten-thousandth. */
 export const givenAmount = ({ max, least }: { max: number; least?: number }) =>
   z
-    .union([z.number(), z.string().regex(NUMBER, { error: 'must be a decimal number' }).transform(Number)])
+    .union([
+      z.number().meta({ examples: [least ?? 1] }),
+      z.string().regex(NUMBER, { error: 'must be a decimal number' }).transform(Number),
+    ])
     .pipe(
       z
         .number()
