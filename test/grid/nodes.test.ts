@@ -122,6 +122,15 @@ describe('a node’s credentials', () => {
     expect((await world.call('GET', '/v1/node/me', { headers: { 'x-api-key': node.key } })).status).toBe(200);
   });
 
+  test('a key that may only read looks and offers nothing', async () => {
+    const node = await registerNode(world);
+    const made = await world.call('POST', '/v1/keys', { key: node.key, body: { name: 'look', scopes: ['read'] } });
+    const looking = nodeWith(world, node.id, { api_key: made.body.key });
+    expect((await looking.call('GET', '/v1/node/me')).status).toBe(200);
+    const body = { type: 'SKILL_OFFER', label: 'x', price_tck: 1, metadata: {} };
+    expect((await looking.call('POST', '/v1/marketplace/publish', body)).status).toBe(403);
+  });
+
   test('a session ends after 15 minutes, and the key gets a new one', async () => {
     const node = await registerNode(world);
     world.clock.advance(16 * MINUTE);
@@ -243,7 +252,7 @@ describe('a node', () => {
     const lock = () => buyer.call('POST', '/v1/trade/escrow/init', { seller_id: seller.id, amount: 4 });
     const replies = await Promise.all([1, 2, 3, 4].map(lock));
     expect(statusesOf(replies)).toEqual([200, 200, 400, 400]);
-    expect(replies.map(({ body }) => body.detail).filter(Boolean)[0]).toContain('Daily spend cap reached');
+    expect(replies.find(({ status }) => status === 400)?.body.detail).toContain('Daily spend cap reached');
     world.clock.advance(DAY);
     expect((await lock()).status).toBe(200);
     expect((await buyer.call('GET', '/v1/node/me')).body).toMatchObject({ balance_tck: '88.00', tck_spent: 12 });
