@@ -84,15 +84,23 @@ describe('registering a node', () => {
     expect(wrong.status).toBe(401);
   });
 
-  test('under an idempotency key is done once', async () => {
-    const { payload } = await challengeOf('once');
+  test.each([
+    ['that is new', async () => undefined],
+    ['that was there', async () => (await world.register()).key],
+  ])('of an account %s is done once under an idempotency key, also where its reply was lost', async (what, owner) => {
+    const key = await owner();
+    const name = `once-${what.length}`;
+    const begun = await world.call('POST', '/v1/node/register', { body: { node_id: name }, key });
     const send = () =>
       world.call('POST', '/v1/node/verify', {
-        body: { node_id: 'once', solution: solutionOf(payload) },
-        headers: { 'idempotency-key': 'once' },
+        body: { node_id: name, solution: solutionOf(begun.body.verification_challenge.payload) },
+        headers: { 'idempotency-key': name },
       });
-    const [first, second] = [await send(), await send()];
+    const first = await send();
+    await world.db.query('delete from idempotency_records');
+    const second = await send();
     expect([first.status, second.body.api_key]).toEqual([200, first.body.api_key]);
+    expect((await nodeWith(world, name, second.body).call('GET', '/v1/node/me')).body.balance_tck).toBe('100.00');
   });
 });
 
