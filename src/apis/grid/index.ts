@@ -25,6 +25,8 @@ import { reputationRoutes } from './reputation.ts';
 import { sandboxRoutes } from './sandbox.ts';
 import { sessionRoutes } from './sessions.ts';
 
+export { a2aSubscribers } from './a2a-subscribers.ts';
+
 /** Requests of one node, where its routes set no narrower limit. */
 const ACCOUNT_LIMIT = { name: 'grid', max: 300, windowMs: MINUTE };
 /** Everything below these is the grid's; single paths elsewhere are too. */
