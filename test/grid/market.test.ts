@@ -53,7 +53,7 @@ describe('the market', () => {
   });
 
   test.each([
-    ['of another type', { type: 'HACK' }, 'type'],
+    ['of another type', { type: 'SOMETHING' }, 'type'],
     ['for less than nothing', { price_tck: -5 }, 'price_tck'],
     ['for nothing', { price_tck: 0 }, 'price_tck'],
     ['for too much', { price_tck: 10_000.1 }, 'price_tck'],

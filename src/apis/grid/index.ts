@@ -2,9 +2,9 @@ import type { Grid } from '../../domains/grid/index.ts';
 import { MINUTE } from '../../kernel/time.ts';
 import type { Api } from '../contract.ts';
 import { a2aRoutes } from './a2a.ts';
-import { benchmarkRoutes } from './benchmarks.ts';
 import { adminEscrowRoutes } from './admin-escrows.ts';
 import { adminRoutes } from './admin.ts';
+import { benchmarkRoutes } from './benchmarks.ts';
 import { bountyRoutes } from './bounties.ts';
 import { canaryRoutes } from './canary.ts';
 import { ErrorBody, presentError } from './errors.ts';
@@ -17,13 +17,13 @@ import { mcpRoutes } from './mcp.ts';
 import { networkRoutes } from './network.ts';
 import { nodesRoutes } from './nodes.ts';
 import { registrationRoutes } from './registration.ts';
-import { shadowRoutes } from './shadow.ts';
-import { taskRoutes } from './tasks.ts';
-import { validatorRoutes } from './validators.ts';
 import { reportRoutes } from './reports.ts';
 import { reputationRoutes } from './reputation.ts';
 import { sandboxRoutes } from './sandbox.ts';
 import { sessionRoutes } from './sessions.ts';
+import { shadowRoutes } from './shadow.ts';
+import { taskRoutes } from './tasks.ts';
+import { validatorRoutes } from './validators.ts';
 
 export { a2aSubscribers } from './a2a-subscribers.ts';
 
@@ -58,7 +58,9 @@ export function gridApis(domains: GridDomains): Api[] {
     ...benchmarkRoutes(domains.grid),
     ...a2aRoutes(domains.grid, domains.publicUrl),
   ];
-  const paths = new Set(routes.map(({ path }) => path));
+  const patterns = routes.map(
+    ({ path }) => new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/:\w+/g, '[^/]+')}$`),
+  );
   return [
     {
       name: 'grid',
@@ -66,7 +68,7 @@ export function gridApis(domains: GridDomains): Api[] {
       routes,
       accountLimit: ACCOUNT_LIMIT,
       frame: gridFrame(domains.publicUrl),
-      owns: (path) => OWN.test(path) || paths.has(path),
+      owns: (path) => OWN.test(path) || patterns.some((pattern) => pattern.test(path)),
       presentError,
       errorSchema: ErrorBody,
     },

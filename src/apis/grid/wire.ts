@@ -2,6 +2,10 @@ import { z } from 'zod';
 import { MAX_NODE_ID_LENGTH, MIN_NODE_ID_LENGTH, nearestTck, NODE_ID_PATTERN } from '../../domains/grid/index.ts';
 import type { NodeId } from '../../kernel/ids.ts';
 import type { Tck } from '../../kernel/money.ts';
+import { MINUTE } from '../../kernel/time.ts';
+
+/** Requests of one address for what is made of many rows. */
+export const LOOK_LIMIT = { name: 'grid-look', max: 600, windowMs: MINUTE };
 
 /** Schemas that several resources of this contract share. */
 
