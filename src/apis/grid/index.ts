@@ -20,6 +20,7 @@ import { registrationRoutes } from './registration.ts';
 import { reportRoutes } from './reports.ts';
 import { reputationRoutes } from './reputation.ts';
 import { sandboxRoutes } from './sandbox.ts';
+import { sellerRoutes } from './seller.ts';
 import { sessionRoutes } from './sessions.ts';
 import { shadowRoutes } from './shadow.ts';
 import { taskRoutes } from './tasks.ts';
@@ -43,6 +44,7 @@ export function gridApis(domains: GridDomains): Api[] {
     ...taskRoutes(domains),
     ...shadowRoutes(domains),
     ...validatorRoutes(domains),
+    ...sellerRoutes(domains),
     ...adminEscrowRoutes(domains),
     ...sessionRoutes(domains),
     ...nodesRoutes(domains),

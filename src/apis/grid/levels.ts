@@ -23,7 +23,7 @@ const LevelShown = z.object({
   tck_spent_required: z.number(),
   cri_min_required: z.number(),
 });
-const ProgressShown = z.object({
+export const ProgressShown = z.object({
   next_level: z.string(),
   tck_needed: z.number(),
   cri_needed: z.number(),
@@ -139,7 +139,7 @@ export const levelRoutes = ({ grid }: { grid: Grid }): Route[] => [
   }),
 ];
 
-const presentProgress = ({ next, missing, share, criMet }: Progress): z.input<typeof ProgressShown> => ({
+export const presentProgress = ({ next, missing, share, criMet }: Progress): z.input<typeof ProgressShown> => ({
   next_level: next.name,
   tck_needed: asNumber(missing),
   cri_needed: next.cri,
