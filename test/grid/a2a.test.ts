@@ -1,7 +1,9 @@
+import { Webhook } from 'standardwebhooks';
 import { afterAll, describe, expect, test } from 'vitest';
-import { MINUTE } from '../../src/kernel/time.ts';
+import { DAY, MINUTE } from '../../src/kernel/time.ts';
 import { startApis } from '../harness/apis.ts';
-import { accountOp } from '../harness/op.ts';
+import { accountOp, systemOp } from '../harness/op.ts';
+import { startReceiver } from '../webhooks/receiver.ts';
 import { accountOf, balanceOf, expectSound } from './money.ts';
 import { nodeWith, publish, registerNode, type TestNode } from './node.ts';
 
@@ -107,6 +109,41 @@ describe('a task that is sent', () => {
     await world.db.query('delete from idempotency_records');
     expect((await buyer.call('POST', '/v1/a2a/tasks/send', body, headers)).body).toEqual(first.body);
     expect(await balanceOf(world, buyer)).toBe(95);
+  });
+});
+
+describe('whoever gave a callback_url', () => {
+  test('is sent every state that its task comes to, signed, and nobody else’s', async () => {
+    const receiver = await startReceiver((reply) => void reply.writeHead(204).end());
+    const [buyer, seller] = [await registerNode(world), await registerNode(world)];
+    const skill = await publish(seller);
+    const { body } = await send(buyer, skill, { callback_url: `${receiver.url}/a2a?me` });
+    const quiet = await send(buyer, skill);
+    const tell = () => world.webhooks.deliverDue(systemOp(world.clock.now()));
+    await tell();
+    expect(receiver.arrivals).toEqual([]);
+    const atWork = await opOf(seller);
+    const output = { echo: 'Hello' };
+    for (const taskId of [body.task_id, quiet.body.task_id]) {
+      await world.grid.escrow.claim(atWork, taskId);
+      await tell();
+      await world.grid.escrow.complete(atWork, { taskId, output, proofHash: '0'.repeat(64) });
+      await tell();
+    }
+    world.clock.advance(DAY);
+    await world.grid.escrow.settleAll(systemOp(world.clock.now()));
+    await tell();
+    const told = receiver.arrivals.map(({ path, body: text }) => [path, JSON.parse(text).botnode_status]);
+    expect(told).toEqual([
+      ['/a2a?me', 'IN_PROGRESS'],
+      ['/a2a?me', 'COMPLETED'],
+      ['/a2a?me', 'SETTLED'],
+    ]);
+    const [, completed] = receiver.arrivals;
+    const { secret } = (await buyer.call('GET', '/v1/account/webhook-secret')).body;
+    const shown = new Webhook(secret).verify(completed?.body ?? '', completed?.headers as Record<string, string>);
+    expect(shown).toMatchObject({ task_id: body.task_id, status: 'completed', output, seller_cri: expect.any(Number) });
+    await receiver.close();
   });
 });
 

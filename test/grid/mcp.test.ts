@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest';
-import { escrow as escrowAccount, type Code } from '../../src/domains/ledger/index.ts';
+import { escrow as escrowAccount } from '../../src/domains/ledger/index.ts';
 import type { EscrowId } from '../../src/kernel/ids.ts';
 import { MINUTE, SECOND } from '../../src/kernel/time.ts';
 import { startApis, statusesOf } from '../harness/apis.ts';
@@ -23,7 +23,7 @@ async function opOf(node: TestNode) {
 const deliver = async (seller: TestNode, taskId: string, output: Record<string, unknown>) =>
   world.grid.escrow.complete(await opOf(seller), { taskId, output, proofHash: '0'.repeat(64) });
 const refundDue = () => world.grid.escrow.refundAll(systemOp(world.clock.now()));
-const locked = (id: EscrowId): Promise<number> => has(world, escrowAccount(id) as Code<'TCK'>);
+const locked = (id: EscrowId): Promise<number> => has(world, escrowAccount(id));
 
 describe('hiring by capability', () => {
   test('takes the cheapest skill whose label names it, and locks its price', async () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { solveChallenge } from '../../src/cli/solve-challenge.ts';
 import { appUrlOf, contracts, walletOpener } from '../../src/app.ts';
 import { taskSubscribers } from '../../src/apis/agents/index.ts';
+import { a2aSubscribers } from '../../src/apis/grid/index.ts';
 import type { Api } from '../../src/apis/contract.ts';
 import { authenticator } from '../../src/apis/credentials.ts';
 import { serve } from '../../src/apis/serve.ts';
@@ -16,7 +17,7 @@ import { createImages, createMachines, createSsh, openShelf, type Machines } fro
 import { openModels } from '../../src/domains/models/index.ts';
 import { createSandboxes, type Sandboxes } from '../../src/domains/sandboxes/index.ts';
 import { createTasks } from '../../src/domains/tasks/index.ts';
-import { createWebhooks } from '../../src/domains/webhooks/index.ts';
+import { createWebhooks, type Webhooks } from '../../src/domains/webhooks/index.ts';
 import { assert } from '../../src/kernel/errors.ts';
 import type { Clock } from '../../src/kernel/time.ts';
 import type { Database } from '../../src/platform/db.ts';
@@ -54,6 +55,7 @@ export type TestApis = {
   sandboxes: Sandboxes;
   compute: Compute;
   grid: Grid;
+  webhooks: Webhooks;
   /** Real time, and as much more as a test asks for. */
   clock: Clock & { advance(milliseconds: number): void };
   /** One request as a client makes it; a string is sent as it is, everything else as JSON. */
@@ -197,7 +199,6 @@ async function wire({ db, limits, agentBonusCents, github, secret, clock, report
     models,
     webhookUrlProblem: fetch.urlProblem,
   });
-  const webhooks = createWebhooks({ db, clock, worldClock: clock, fetch, secret, subscribers: taskSubscribers(tasks) });
   const grid = createGrid({
     db,
     clock,
@@ -211,6 +212,14 @@ async function wire({ db, limits, agentBonusCents, github, secret, clock, report
     secret,
     publicUrl: () => 'https://freehold.test',
     settings: { reportPolicy, levelGates, syncToken: SYNC_TOKEN, internalKey: INTERNAL_KEY },
+  });
+  const webhooks = createWebhooks({
+    db,
+    clock,
+    worldClock: clock,
+    fetch,
+    secret,
+    subscribers: a2aSubscribers(grid, taskSubscribers(tasks)),
   });
   return { ledger, identity, machines, images, ssh, sandboxes, environments, compute, models, tasks, webhooks, grid };
 }

@@ -26,6 +26,8 @@ import { shadowRoutes } from './shadow.ts';
 import { taskRoutes } from './tasks.ts';
 import { validatorRoutes } from './validators.ts';
 
+export { a2aSubscribers } from './a2a-subscribers.ts';
+
 /** Requests of one node, where its routes set no narrower limit. */
 const ACCOUNT_LIMIT = { name: 'grid', max: 300, windowMs: MINUTE };
 /** Everything below these is the grid's; single paths elsewhere are too. */

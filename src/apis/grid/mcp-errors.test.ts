@@ -26,7 +26,7 @@ test('each refusal of the bridge says what it is and what to do', () => {
     402,
     { error_type: 'INSUFFICIENT_FUNDS', message, retry_hint: 'lower_max_price' },
   ]);
-  expect(told('forbidden')).toEqual([
+  expect(told('forbidden', field('capability', 'not_a_choice'))).toEqual([
     403,
     { error_type: 'SANDBOX_ISOLATION', message, retry_hint: 'change_capability' },
   ]);
@@ -48,4 +48,6 @@ test('what is refused before the bridge is told in both forms', () => {
     { error_type: 'GRID_ERROR', message: 'Why.', retry_hint: 'contact_human', detail: 'Why.' },
   ]);
   expect(told('rate_limited')[0]).toBe(429);
+  // A key that may not do this is no wall between sandbox and production.
+  expect(told('forbidden')[1]).toMatchObject({ error_type: 'GRID_ERROR', message: 'Why.' });
 });

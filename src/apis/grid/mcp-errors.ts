@@ -36,7 +36,7 @@ const VERDICTS = {
   invalid: { error_type: 'BAD_PAYLOAD', retry_hint: 'lower_max_price' },
   conflict: { error_type: 'GRID_ERROR', retry_hint: 'retry_later' },
   unaffordable: { error_type: 'INSUFFICIENT_FUNDS', retry_hint: 'lower_max_price' },
-  forbidden: { error_type: 'SANDBOX_ISOLATION', retry_hint: 'change_capability' },
+  forbidden: { error_type: 'GRID_ERROR', retry_hint: 'contact_human' },
   not_found: { error_type: 'TASK_NOT_FOUND', retry_hint: 'contact_human' },
   unauthenticated: { error_type: 'GRID_ERROR', retry_hint: 'contact_human' },
   method_not_allowed: { error_type: 'GRID_ERROR', retry_hint: 'contact_human' },
@@ -72,6 +72,8 @@ function ofField({ code, fields: [field] }: AppError): Verdict | undefined {
   const name = field.path.join('.');
   if (code === 'invalid' && name === 'capability' && field.problem === 'not_a_choice')
     return { error_type: 'INVALID_CAPABILITY', retry_hint: 'change_capability' };
+  if (code === 'forbidden' && name === 'capability')
+    return { error_type: 'SANDBOX_ISOLATION', retry_hint: 'change_capability' };
   if (code === 'conflict' && name === 'max_price')
     return { error_type: 'BAD_PAYLOAD', retry_hint: 'lower_capability_cost' };
   return undefined;

@@ -30,7 +30,7 @@ export type { Award, Cancellation } from './bounties/end.ts';
 export type { ShownSubmission } from './bounties/index.ts';
 export { BOUNTY_SORTS } from './bounties/store.ts';
 export { CAPABILITIES, type Capability } from './bridge/capability.ts';
-export type { Watched } from './bridge/index.ts';
+export type { Watched } from './bridge/watch.ts';
 export type { Discovered } from './bridge/store.ts';
 export { PERIODS, type AllFigures } from './figures/index.ts';
 export type { NamedEntry } from './figures/books.ts';

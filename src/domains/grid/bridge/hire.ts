@@ -1,4 +1,4 @@
-import { AppError } from '../../../kernel/errors.ts';
+import { AppError, type Code, type Problem } from '../../../kernel/errors.ts';
 import type { Tck } from '../../../kernel/money.ts';
 import { newId } from '../../../kernel/op.ts';
 import { after, SECOND } from '../../../kernel/time.ts';
@@ -52,19 +52,17 @@ async function choose({ db }: GridWorld, { node }: NodeOp, capability: Capabilit
   const found = await cheapestMatch(db, labelsOf(capability), { ...node, house: HOUSE });
   if (!found) throw new AppError('conflict', 'No matching skill found for capability');
   if (!found.reachable)
-    throw new AppError('forbidden', 'Sandbox nodes cannot hire production nodes, nor be hired by them');
+    throw refusal('forbidden', 'capability', 'Sandbox nodes cannot hire production nodes, nor be hired by them');
   // What is typical is a guess; what a seller asks is what is paid.
   if (found.price > maxPrice) throw tooLittle('max_price is lower than the cheapest matching skill costs');
   return found;
 }
 
-/** A refusal that names the field to change. */
-const unknownCapability = (name: string): AppError =>
-  new AppError('invalid', `Unknown capability '${name}'`, {
-    fields: [{ in: 'body', path: ['capability'], message: 'is none that there is', problem: 'not_a_choice' }],
-  });
+/** A refusal that names the field that would have to be another. */
+const refusal = (code: Code, name: 'capability' | 'max_price', message: string, problem: Problem = 'malformed') =>
+  new AppError(code, message, { fields: [{ in: 'body', path: [name], message, problem }] });
 
-const tooLittle = (message: string): AppError =>
-  new AppError('conflict', message, {
-    fields: [{ in: 'body', path: ['max_price'], message, problem: 'too_small' }],
-  });
+const unknownCapability = (name: string): AppError =>
+  refusal('invalid', 'capability', `Unknown capability '${name}'`, 'not_a_choice');
+
+const tooLittle = (message: string): AppError => refusal('conflict', 'max_price', message, 'too_small');

@@ -1,48 +1,32 @@
-import { AppError, isAppError } from '../../../kernel/errors.ts';
 import type { Tck } from '../../../kernel/money.ts';
+import type { Db } from '../../../platform/db.ts';
+import type { Fact } from '../../../platform/outbox.ts';
 import { wallet } from '../../ledger/index.ts';
-import type { Escrow } from '../escrow/escrow.ts';
 import type { Escrows } from '../escrow/index.ts';
-import type { GridTask } from '../escrow/task.ts';
 import type { Reputation } from '../reputation/index.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
+import { callbackFor } from './callback.ts';
 import { hire, type HireWish } from './hire.ts';
 import { send, type SendWish } from './send.ts';
 import { discover, waitingFor, type Discovery } from './store.ts';
+import { watch } from './watch.ts';
 
-/** A task with its money, and the standing of who does it. */
-export type Watched = { task: GridTask; escrow: Escrow | undefined; sellerCri: number };
 export type Purse = { balance: Tck; cri: number; pendingEscrows: number; openTasks: number };
 
 /** Other ways onto the grid: hiring by the name of a capability, and agents that speak A2A. */
-export function createBridge(gridWorld: GridWorld, escrow: Escrows, reputation: Reputation) {
-  const world = { ...gridWorld, reputation };
+export function createBridge(world: GridWorld, escrows: Escrows, reputation: Reputation) {
   const { db, ledger } = world;
   return {
-    hire: (op: NodeOp, wish: HireWish) => hire(world, escrow, op, wish),
-    send: (op: NodeOp, wish: SendWish) => send(world, escrow, op, wish),
-    /** A task of the caller's, which others do not even know of. Throws `not_found`. */
-    watch: (op: NodeOp, id: string) => watch(world, escrow, op, id),
+    hire: (op: NodeOp, wish: HireWish) => hire(world, escrows, op, wish),
+    send: (op: NodeOp, wish: SendWish) => send(world, escrows, op, wish),
+    watch: (op: NodeOp, id: string) => watch({ escrows, reputation }, op, id),
+    /** Whom a fact concerns who asked to be told at an address of theirs. */
+    callback: (reader: Db, fact: Pick<Fact, 'type' | 'subject'>) => callbackFor(reader, fact),
     discover: (discovery: Discovery) => discover(db, discovery),
     purse: async (op: NodeOp): Promise<Purse> => {
-      const { node } = op;
-      const { available } = await ledger.balance(db, wallet(node.accountId, 'TCK'));
-      const { cri } = await reputation.rate(op, node);
-      return { balance: available, cri: cri.score, ...(await waitingFor(db, node.id)) };
+      const { available } = await ledger.balance(db, wallet(op.node.accountId, 'TCK'));
+      const { cri } = await reputation.rate(op, op.node);
+      return { balance: available, cri: cri.score, ...(await waitingFor(db, op.node.id)) };
     },
   };
-}
-
-type Watching = { reputation: Pick<Reputation, 'rating'> };
-
-async function watch({ reputation }: Watching, escrows: Escrows, op: NodeOp, id: string): Promise<Watched> {
-  try {
-    const task = await escrows.taskOf(op, id);
-    const escrow = task.escrowId ? await escrows.get(op, task.escrowId) : undefined;
-    const { cri } = await reputation.rating(op, task.sellerId);
-    return { task, escrow, sellerCri: cri.score };
-  } catch (error) {
-    if (isAppError(error, 'forbidden')) throw new AppError('not_found', 'Task not found', { cause: error });
-    throw error;
-  }
 }
