@@ -7,7 +7,7 @@ import type { Api } from './apis/contract.ts';
 import { authenticator } from './apis/credentials.ts';
 import { e2bApi, type E2bDomains } from './apis/e2b/index.ts';
 import { environmentsApi, type EnvironmentsDomains } from './apis/environments/index.ts';
-import { gridApis, type GridDomains } from './apis/grid/index.ts';
+import { a2aSubscribers, gridApis, type GridDomains } from './apis/grid/index.ts';
 import { serve, socketFront } from './apis/serve.ts';
 import { serversApi, type ServersDomains } from './apis/servers/index.ts';
 import { createEnvironments } from './domains/environments/index.ts';
@@ -115,15 +115,6 @@ async function wireDomains(ground: Ground) {
   const models = await openModels({ file: config.modelsFile, providers: config.providers });
   const fetch = createFetch({ privateAddresses: config.privateWebhooks === 'on' ? 'loopback' : 'refused' });
   const tasks = createTasks({ ...shared, models, webhookUrlProblem: fetch.urlProblem });
-  const subscribers = taskSubscribers(tasks);
-  const webhooks = createWebhooks({
-    db,
-    clock,
-    worldClock: systemClock,
-    fetch,
-    secret: installation.secret,
-    subscribers,
-  });
   const grid = createGrid({
     ...shared,
     limits,
@@ -132,6 +123,14 @@ async function wireDomains(ground: Ground) {
     secret,
     publicUrl: () => ground.address.url,
     settings: config.grid,
+  });
+  const webhooks = createWebhooks({
+    db,
+    clock,
+    worldClock: systemClock,
+    fetch,
+    secret: installation.secret,
+    subscribers: a2aSubscribers(grid, taskSubscribers(tasks)),
   });
   return { limits, ledger, identity, ...onMachines, sandboxes, environments, compute, models, tasks, webhooks, grid };
 }
@@ -190,7 +189,14 @@ async function listen(ground: Ground, domains: Domains, metrics: ReturnType<type
   const appUrl = appUrlOf(publicUrl, config.appsDomain);
   const ping = () => db.ping();
   const apis = contracts({ ...domains, db, publicUrl, appUrl, clock: movableClock(ground), version: VERSION, ping });
-  const web = webApi({ apis, publicUrl, version: VERSION, health: ping, metrics: metrics.text });
+  const web = webApi({
+    apis,
+    publicUrl,
+    version: VERSION,
+    health: ping,
+    metrics: metrics.text,
+    sharedTrade: domains.grid.sandbox.shared,
+  });
   serve(server, [...apis, web], {
     db,
     clock,

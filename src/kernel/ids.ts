@@ -28,6 +28,7 @@ const PREFIX = {
   listing: '',
   escrow: '',
   gridTask: '',
+  report: '',
   bounty: '',
   submission: '',
   benchmark: 'bench_',

@@ -1,6 +1,6 @@
 import { pbkdf2Sync } from 'node:crypto';
 import { afterAll, describe, expect, test } from 'vitest';
-import { MINUTE, SECOND } from '../../src/kernel/time.ts';
+import { DAY, MINUTE, SECOND } from '../../src/kernel/time.ts';
 import { ADMIN_KEY, startApis, statusesOf, SYNC_TOKEN } from '../harness/apis.ts';
 import { nodeWith, publish, registerNode, solutionOf } from './node.ts';
 
@@ -84,15 +84,23 @@ describe('registering a node', () => {
     expect(wrong.status).toBe(401);
   });
 
-  test('under an idempotency key is done once', async () => {
-    const { payload } = await challengeOf('once');
+  test.each([
+    ['that is new', async () => undefined],
+    ['that was there', async () => (await world.register()).key],
+  ])('of an account %s is done once under an idempotency key, also where its reply was lost', async (what, owner) => {
+    const key = await owner();
+    const name = `once-${what.length}`;
+    const begun = await world.call('POST', '/v1/node/register', { body: { node_id: name }, key });
     const send = () =>
       world.call('POST', '/v1/node/verify', {
-        body: { node_id: 'once', solution: solutionOf(payload) },
-        headers: { 'idempotency-key': 'once' },
+        body: { node_id: name, solution: solutionOf(begun.body.verification_challenge.payload) },
+        headers: { 'idempotency-key': name },
       });
-    const [first, second] = [await send(), await send()];
+    const first = await send();
+    await world.db.query('delete from idempotency_records');
+    const second = await send();
     expect([first.status, second.body.api_key]).toEqual([200, first.body.api_key]);
+    expect((await nodeWith(world, name, second.body).call('GET', '/v1/node/me')).body.balance_tck).toBe('100.00');
   });
 });
 
@@ -120,6 +128,15 @@ describe('a node’s credentials', () => {
     expect((await world.call('GET', '/v1/account', { key: node.key })).status).toBe(200);
     expect((await world.call('GET', '/v1/node/me', { key: node.token })).body.node_id).toBe(node.id);
     expect((await world.call('GET', '/v1/node/me', { headers: { 'x-api-key': node.key } })).status).toBe(200);
+  });
+
+  test('a key that may only read looks and offers nothing', async () => {
+    const node = await registerNode(world);
+    const made = await world.call('POST', '/v1/keys', { key: node.key, body: { name: 'look', scopes: ['read'] } });
+    const looking = nodeWith(world, node.id, { api_key: made.body.key });
+    expect((await looking.call('GET', '/v1/node/me')).status).toBe(200);
+    const body = { type: 'SKILL_OFFER', label: 'x', price_tck: 1, metadata: {} };
+    expect((await looking.call('POST', '/v1/marketplace/publish', body)).status).toBe(403);
   });
 
   test('a session ends after 15 minutes, and the key gets a new one', async () => {
@@ -224,6 +241,29 @@ describe('a node', () => {
     expect((await node.call('PUT', '/v1/node/canary', { max_spend_daily: -1 })).status).toBe(422);
     const byToken = await world.call('POST', '/v1/nodes/me/canary?max_spend_daily=5', { key: node.token });
     expect(byToken.status).toBe(401);
+  });
+
+  test('locks away no more at once than it lets itself, whichever way', async () => {
+    const [buyer, seller] = [await registerNode(world), await registerNode(world)];
+    await buyer.call('PUT', '/v1/node/canary', { max_escrow_per_task: 2 });
+    const lock = await buyer.call('POST', '/v1/trade/escrow/init', { seller_id: seller.id, amount: 2.01 });
+    expect(lock).toMatchObject({ status: 400, body: { detail: expect.stringContaining('exceeds your per-task cap') } });
+    const skill = await publish(seller, { price: 2.01 });
+    const task = await buyer.call('POST', '/v1/tasks/create', { skill_id: skill, input_data: {} });
+    expect(task).toMatchObject({ status: 400, body: { detail: expect.stringContaining('exceeds your per-task cap') } });
+    expect((await buyer.call('GET', '/v1/node/me')).body).toMatchObject({ balance_tck: '100.00', pending_escrows: 0 });
+  });
+
+  test('locks away no more on one day than it lets itself, also of four at once, and as much again on the next', async () => {
+    const [buyer, seller] = [await registerNode(world), await registerNode(world)];
+    await buyer.call('PUT', '/v1/node/canary', { max_spend_daily: 10 });
+    const lock = () => buyer.call('POST', '/v1/trade/escrow/init', { seller_id: seller.id, amount: 4 });
+    const replies = await Promise.all([1, 2, 3, 4].map(lock));
+    expect(statusesOf(replies)).toEqual([200, 200, 400, 400]);
+    expect(replies.find(({ status }) => status === 400)?.body.detail).toContain('Daily spend cap reached');
+    world.clock.advance(DAY);
+    expect((await lock()).status).toBe(200);
+    expect((await buyer.call('GET', '/v1/node/me')).body).toMatchObject({ balance_tck: '88.00', tck_spent: 12 });
   });
 
   test('has a badge that browsers may show', async () => {

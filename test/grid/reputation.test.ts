@@ -170,6 +170,16 @@ describe('malfeasance', () => {
     expect(body).toMatchObject({ valid: true, total_in_vault: '100.0000', conservation: { flag: null } });
   });
 
+  test('is one strike where the same report is sent twice', async () => {
+    const [reporter, accused] = [await registerNode(world), await registerNode(world)];
+    const path = `/v1/report/malfeasance?node_id=${accused.id}`;
+    const send = () => reporter.call('POST', path, undefined, { 'idempotency-key': 'once' });
+    expect([(await send()).body, (await send()).body.current_strikes]).toEqual([
+      { status: 'STRIKE_LOGGED', current_strikes: 1 },
+      1,
+    ]);
+  });
+
   test('of oneself and of nobody is refused', async () => {
     const node = await registerNode(world);
     expect(await report(node, node.id)).toMatchObject({ status: 400, body: { detail: 'Cannot report yourself' } });

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { PIONEER_BONUS, PIONEER_JOBS, PIONEER_SEATS, shortDecimals, type Grid } from '../../domains/grid/index.ts';
 import { ok, route, type Route } from '../contract.ts';
 import { naive, zoned } from './present.ts';
-import { Amount, Timestamp } from './wire.ts';
+import { Amount, LOOK_LIMIT, Timestamp } from './wire.ts';
 
 /** What contracts tasks come by, as clients know them. */
 const PROTOCOLS: Record<string, string> = { grid: 'api', mcp: 'mcp', a2a: 'a2a' };
@@ -36,6 +36,7 @@ export const networkRoutes = ({ grid }: { grid: Grid }): Route[] => [
     tag: 'Grid: market',
     summary: 'How much is going on',
     access: 'public',
+    addressLimit: LOOK_LIMIT,
     replies: { 200: { description: 'The figures', schema: NetworkShown } },
     handle: async (op) => {
       const { nodes, skills, byProtocol } = await grid.figures.network(op);

@@ -40,8 +40,10 @@ export async function earlierNodeKey(
   return row?.account_id === accountId ? { ...keyOf(row), secret: secretOf(op, { nodeId }) } : undefined;
 }
 
-/** The key that a node gets when it is verified. */
+/** The key that a node gets when it is verified; the same one again under the request's idempotency key. */
 export async function mintNodeKey(tx: Tx, op: Op, accountId: AccountId, nodeId: NodeId): Promise<MintedKey> {
+  const earlier = await earlierNodeKey(tx, op, accountId, nodeId);
+  if (earlier) return earlier;
   const { row, secret } = makeKey(op, accountId, wishOf(nodeId));
   await insertKey(tx, row);
   const { id, prefix, scopes } = row;

@@ -5,7 +5,7 @@ import { newId, type Op } from '../../../kernel/op.ts';
 import type { Tx } from '../../../platform/db.ts';
 import { recordFact } from '../../../platform/outbox.ts';
 import { bounty as bountyAccount, VAULT, wallet } from '../../ledger/index.ts';
-import { taxOf } from '../money.ts';
+import { shortDecimals, taxOf } from '../money.ts';
 import { findNode } from '../nodes/store.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
 import type { Bounty, Submission } from './bounty.ts';
@@ -40,9 +40,10 @@ export function award({ db, ledger }: GridWorld, op: NodeOp, reference: string, 
       accountId: winner.accountId,
       data: {
         nodes: [winner.id, bounty.creatorId],
+        bounty_id: bounty.id,
         submission_id: submission.id,
         winner_node_id: winner.id,
-        payout: String(awarded.payout),
+        payout: shortDecimals(awarded.payout),
       },
     });
     return awarded;
@@ -133,7 +134,7 @@ async function giveBack(
     type: `bounty.${state}`,
     subject: id,
     accountId: creator.accountId,
-    data: { nodes: [creatorId], refunded: String(reward) },
+    data: { nodes: [creatorId], bounty_id: id, refunded: shortDecimals(reward) },
   });
   return true;
 }

@@ -17,7 +17,7 @@ export type EscrowOrder = { sellerId: string; amount: Tck; idempotencyKey?: stri
 export type Opened = { escrow: Escrow; replayed: boolean };
 
 /** Sandbox nodes play with money of their own; these two take it as well. */
-const HOUSE: readonly string[] = ['botnode-official', 'house'];
+export const HOUSE: readonly string[] = ['botnode-official', 'house'];
 
 /** Locks the caller's money away for another node. */
 export async function openEscrow(world: GridWorld, op: NodeOp, order: EscrowOrder): Promise<Opened> {

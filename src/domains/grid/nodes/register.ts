@@ -30,7 +30,6 @@ export async function register({ db }: GridWorld, op: Op, wish: RegistrationWish
       node_id: nodeId,
       account_id: accountId ?? null,
       payload,
-      signup_token: signupToken ?? null,
       expires_at: after(op.now, CHALLENGE_MS),
     }),
   );

@@ -7,8 +7,7 @@ import { recordFact } from '../../../platform/outbox.ts';
 import { mint, wallet } from '../../ledger/index.ts';
 import { findNode, insertNode } from '../nodes/store.ts';
 import type { GridWorld } from '../world.ts';
-import { SANDBOX_BALANCE, SANDBOX_REPUTATION } from './sandbox.ts';
-import { setReputation } from './store.ts';
+import { SANDBOX_BALANCE } from './sandbox.ts';
 
 const NAME_BYTES = 8;
 
@@ -33,7 +32,6 @@ export function openSandboxNode(world: GridWorld, op: Op): Promise<SandboxNode> 
 async function make({ identity, ledger }: GridWorld, tx: Tx, op: Op, nodeId: NodeId) {
   const accountId = await identity.openForNode(tx, op, nodeId);
   await insertNode(tx, { id: nodeId, accountId, sandbox: true, signupToken: undefined, createdAt: op.now });
-  await setReputation(tx, nodeId, SANDBOX_REPUTATION);
   await ledger.transfer(tx, op, {
     id: newId(op, 'transfer', 'sandbox credit'),
     type: 'REGISTRATION_CREDIT',
