@@ -5,7 +5,8 @@ import type { Op } from '../../../kernel/op.ts';
 import { after, MINUTE } from '../../../kernel/time.ts';
 import type { Tx } from '../../../platform/db.ts';
 import { recordFacts } from '../../../platform/outbox.ts';
-import type { GridWorld, NodeOp } from '../world.ts';
+import type { NodeOp } from '../world.ts';
+import type { EscrowWorld } from './world.ts';
 import type { Court } from './court.ts';
 import { insertDecisions, insertValidations } from './decision-store.ts';
 import { splitOf, type Escrow } from './escrow.ts';
@@ -24,7 +25,7 @@ const RULED_BATCH = 50;
 const RETRY_MS = 5 * MINUTE;
 
 /** What stands behind settling. */
-export type Settling = GridWorld & { court: Court };
+export type Settling = EscrowWorld & { court: Court };
 
 /** What a round has done. `flagged`: the operator has to decide. `failed`: tried again later. */
 export type Tally = { settled: number; refunded: number; flagged: number; failed: number; tax: Tck };
@@ -156,7 +157,7 @@ async function flag(tx: Tx, op: Op, all: readonly Judged[]): Promise<Escrow[]> {
 }
 
 /** Gives back a batch of what nobody has delivered against in time. Answers how many. */
-export async function refundOverdue(world: GridWorld, op: Op): Promise<number> {
+export async function refundOverdue(world: EscrowWorld, op: Op): Promise<number> {
   const ids = await overdueEscrows(world.db, op.now, BATCH);
   if (ids.length === 0) return 0;
   const causes = ids.map((id) => ({ id, rule: 'TIMEOUT_NON_DELIVERY' as const, details: null }));

@@ -1,4 +1,4 @@
-import type { GridWorld } from '../world.ts';
+import type { EscrowWorld } from './world.ts';
 import type { Court, Heard } from './court.ts';
 import type { Validation } from './decision.ts';
 import {
@@ -14,7 +14,7 @@ import { findValidators } from './validator-store.ts';
 import type { Validator } from './validators.ts';
 
 /** What judging stands on. */
-export type Judging = Pick<GridWorld, 'db' | 'fetch'> & { court: Court };
+export type Judging = Pick<EscrowWorld, 'db' | 'fetch'> & { court: Court };
 
 /** A delivery, and what it is judged by. */
 export type Delivered = { output: unknown; metadata: Record<string, unknown>; validatorIds: readonly string[] };
