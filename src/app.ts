@@ -7,63 +7,34 @@ import type { Api } from './apis/contract.ts';
 import { authenticator } from './apis/credentials.ts';
 import { e2bApi, type E2bDomains } from './apis/e2b/index.ts';
 import { environmentsApi, type EnvironmentsDomains } from './apis/environments/index.ts';
+import { a2aSubscribers, gridApis, type GridDomains } from './apis/grid/index.ts';
 import { serve, socketFront } from './apis/serve.ts';
 import { serversApi, type ServersDomains } from './apis/servers/index.ts';
-import type { Config } from './config.ts';
-import {
-  createCompute,
-  REGION_IDS,
-  type Compute,
-  type ComputeOptions,
-  type RegionId,
-} from './domains/compute/index.ts';
 import { createEnvironments } from './domains/environments/index.ts';
+import { createGrid } from './domains/grid/index.ts';
 import { createIdentity, MAX_GITHUB_REPLY_BYTES, type IdentityDeps } from './domains/identity/index.ts';
 import { createLedger, mint, wallet, type Ledger } from './domains/ledger/index.ts';
-import {
-  createImages,
-  createMachines,
-  createSsh,
-  imageEnvironments,
-  machineSweeps,
-  openDriver,
-  openShelf,
-} from './domains/machines/index.ts';
+import { machineSweeps } from './domains/machines/index.ts';
 import { openModels } from './domains/models/index.ts';
 import { createSandboxes } from './domains/sandboxes/index.ts';
 import { createTasks } from './domains/tasks/index.ts';
 import { createWebhooks, webhookSweeps } from './domains/webhooks/index.ts';
-import { AppError } from './kernel/errors.ts';
 import { cents, usd } from './kernel/money.ts';
 import { newId, type Op } from './kernel/op.ts';
 import type { Clock } from './kernel/time.ts';
-import { openTestClock, systemClock, type TestClock } from './platform/clock.ts';
-import { openBlobs } from './platform/blob/index.ts';
-import { openDatabase, type Database } from './platform/db.ts';
+import { openTestClock, systemClock } from './platform/clock.ts';
+import { openDatabase } from './platform/db.ts';
 import { clientReader } from './platform/client-address.ts';
 import { createFetch } from './platform/fetch.ts';
 import { createHttpServer, listenOn } from './platform/http.ts';
 import { forgetOldReplies } from './platform/idempotency.ts';
-import type { Installation } from './platform/installation.ts';
-import { createJobs, defineSweep, installJobs, type Jobs, type SweepDefinition } from './platform/jobs/index.ts';
+import { createJobs, defineSweep, installJobs, type SweepDefinition } from './platform/jobs/index.ts';
 import { forgetEndedWindows, noRequestLimits, requestLimits } from './platform/limits.ts';
-import type { Log } from './platform/log.ts';
 import { createMetrics } from './platform/metrics.ts';
-import { addressFinder } from './platform/own-address.ts';
 import { createProxy } from './proxy/index.ts';
-import { createSshGateway } from './proxy/ssh-gateway.ts';
 import { webApi } from './web/index.ts';
 import { unreachablePage } from './web/unreachable.ts';
-
-export type AppOptions = {
-  config: Config;
-  installation: Installation;
-  log: Log;
-  /** The database as its owner, who installs the job queue. */
-  ownerUrl: string;
-  /** The database as the application. */
-  appUrl: string;
-};
+import { wireCompute, wireMachines, type AppOptions, type Ground } from './wiring.ts';
 
 export type App = {
   /** Where it answers; undefined for a process that only works in the background. */
@@ -76,15 +47,6 @@ export type App = {
 const DRAIN_MS = 10_000;
 
 export const VERSION: string = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')).version;
-
-type Ground = AppOptions & {
-  db: Database;
-  clock: Clock;
-  testClock: TestClock | undefined;
-  jobs: Jobs;
-  /** How clients reach this server; a port that was left free is known when it listens. */
-  address: { url: string };
-};
 
 export async function startApp(options: AppOptions): Promise<App> {
   const { config, log } = options;
@@ -153,83 +115,24 @@ async function wireDomains(ground: Ground) {
   const models = await openModels({ file: config.modelsFile, providers: config.providers });
   const fetch = createFetch({ privateAddresses: config.privateWebhooks === 'on' ? 'loopback' : 'refused' });
   const tasks = createTasks({ ...shared, models, webhookUrlProblem: fetch.urlProblem });
-  const subscribers = taskSubscribers(tasks);
+  const grid = createGrid({
+    ...shared,
+    limits,
+    identity,
+    fetch,
+    secret,
+    publicUrl: () => ground.address.url,
+    settings: config.grid,
+  });
   const webhooks = createWebhooks({
     db,
     clock,
     worldClock: systemClock,
     fetch,
     secret: installation.secret,
-    subscribers,
+    subscribers: a2aSubscribers(grid, taskSubscribers(tasks)),
   });
-  return { limits, ledger, identity, ...onMachines, sandboxes, environments, compute, models, tasks, webhooks };
-}
-
-/** Machines, what they start from, and how people reach them. */
-async function wireMachines({ config, installation, log, db, clock, jobs, address }: Ground) {
-  const driver = await openDriver({
-    setting: config.machineDriver,
-    instance: installation.instance,
-    dataDir: config.dataDir,
-    cacheDir: config.cacheDir,
-  });
-  const machines = createMachines({
-    db,
-    driver,
-    clock,
-    log,
-    jobs,
-    poolSize: config.poolSize,
-    environmentOf: imageEnvironments(db),
-  });
-  const shelf = await openShelf(config);
-  const images = createImages({ db, clock, log, jobs, machines, shelf, insecureRegistries: [] });
-  const sshGateway = createSshGateway({ host: config.ssh.host, clock, log });
-  const ssh = createSsh({
-    db,
-    machines,
-    clock,
-    place: driver.place,
-    secret: installation.secret,
-    host: () => sshHostOf(config.ssh.host, address.url),
-    ports: config.ssh.ports,
-    listen: sshGateway.listen,
-    unlisten: sshGateway.unlisten,
-  });
-  return { machines, images, sshGateway, ssh, place: driver.place };
-}
-
-function wireCompute(
-  { config, installation, log, db, clock, jobs, address }: Ground,
-  neighbours: Pick<ComputeOptions, 'ledger' | 'machines' | 'ssh' | 'place'>,
-): Compute {
-  const findAddress = addressFinder();
-  return createCompute({
-    ...neighbours,
-    db,
-    clock,
-    log,
-    jobs,
-    secret: installation.secret,
-    blobs: openBlobs({ directory: join(config.dataDir, 'blobs'), s3: config.backupBucket }),
-    addresses: config.addressPool,
-    hostAddress: () => findAddress(sshHostOf(config.ssh.host, address.url)),
-    home: homeOf(config.region),
-  });
-}
-
-/** Throws `unconfigured` for a region that there is not. */
-function homeOf(region: string | undefined): RegionId | undefined {
-  const home = REGION_IDS.find((id) => id === region);
-  if (region !== undefined && !home)
-    throw new AppError('unconfigured', `FREEHOLD_REGION must be one of ${REGION_IDS.join(', ')}`);
-  return home;
-}
-
-/** Where SSH is reached: at the address that it listens on, or, where that is every one, at the server's own name. */
-function sshHostOf(host: string, publicUrl: string): string {
-  const isEvery = host === '0.0.0.0' || host === '::';
-  return isEvery ? new URL(publicUrl).hostname.replace(/^\[|\]$/g, '') : host;
+  return { limits, ledger, identity, ...onMachines, sandboxes, environments, compute, models, tasks, webhooks, grid };
 }
 
 /** A new account has its wallets, and in them what the operator gives to every agent. */
@@ -237,8 +140,8 @@ export const walletOpener =
   (ledger: Ledger, agentBonusCents: number): IdentityDeps['onAccountOpened'] =>
   async (tx, op, accountId, by) => {
     await ledger.openWallet(tx, accountId);
-    // An e-mail address costs nothing to make up: whoever has one has proved nothing.
-    if (agentBonusCents === 0 || by === 'email') return;
+    // An e-mail address costs nothing to make up, and a sum of primes little: whoever has one has proved nothing.
+    if (agentBonusCents === 0 || by === 'email' || by === 'node') return;
     const amount = cents(agentBonusCents);
     await ledger.transfer(tx, op, {
       id: newId(op, 'transfer', 'agent bonus'),
@@ -254,7 +157,7 @@ export const walletOpener =
 /** Everything that looks after itself, whether or not anybody asks. */
 function sweepsOf(
   { db }: Ground,
-  { ledger, identity, machines, images, sandboxes, environments, compute, tasks, webhooks }: Domains,
+  { ledger, identity, machines, images, sandboxes, environments, compute, tasks, webhooks, grid }: Domains,
 ): SweepDefinition[] {
   return [
     ...tasks.sweeps,
@@ -262,6 +165,7 @@ function sweepsOf(
     ...sandboxes.sweeps,
     ...environments.sweeps,
     ...compute.sweeps,
+    ...grid.sweeps,
     ...webhookSweeps(webhooks),
     ...machineSweeps(machines),
     defineSweep({ name: 'ledger.expire-holds', everySeconds: 5, runDue: (op) => ledger.expireDueHolds(op) }),
@@ -285,13 +189,20 @@ async function listen(ground: Ground, domains: Domains, metrics: ReturnType<type
   const appUrl = appUrlOf(publicUrl, config.appsDomain);
   const ping = () => db.ping();
   const apis = contracts({ ...domains, db, publicUrl, appUrl, clock: movableClock(ground), version: VERSION, ping });
-  const web = webApi({ apis, publicUrl, version: VERSION, health: ping, metrics: metrics.text });
+  const web = webApi({
+    apis,
+    publicUrl,
+    version: VERSION,
+    health: ping,
+    metrics: metrics.text,
+    sharedTrade: domains.grid.sandbox.shared,
+  });
   serve(server, [...apis, web], {
     db,
     clock,
     limits: domains.limits,
     secret: installation.secret,
-    authenticate: authenticator(domains.identity.authenticate),
+    authenticate: authenticator(domains.grid.nodes.recogniser(domains.identity.authenticate)),
     answered: (event) => {
       metrics.answered(event);
       // A sandbox that is gone, or a call that we do not have, is no failure of ours.
@@ -321,8 +232,15 @@ export const appUrlOf = (publicUrl: () => string, appsDomain: string) => (label:
 
 /** Every contract. What holds for all of them, like the test of bad input, takes them from here. */
 export const contracts = (
-  domains: AgentsDomains & AdminDomains & E2bDomains & EnvironmentsDomains & ServersDomains,
-): Api[] => [agentsApi(domains), adminApi(domains), e2bApi(domains), environmentsApi(domains), serversApi(domains)];
+  domains: AgentsDomains & AdminDomains & E2bDomains & EnvironmentsDomains & ServersDomains & GridDomains,
+): Api[] => [
+  agentsApi(domains),
+  adminApi(domains),
+  e2bApi(domains),
+  environmentsApi(domains),
+  serversApi(domains),
+  ...gridApis(domains),
+];
 
 function movableClock({ testClock, clock, jobs }: Ground): MovableClock | undefined {
   if (!testClock) return undefined;

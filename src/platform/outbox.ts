@@ -34,18 +34,23 @@ type FactRow = {
 const BATCH = 100;
 
 /** Writes a fact in the transaction of the change that it tells of. */
-export async function recordFact(tx: Tx, op: Op, fact: NewFact): Promise<void> {
+export const recordFact = (tx: Tx, op: Op, fact: NewFact): Promise<void> => recordFacts(tx, op, [fact]);
+
+/** Writes facts, in this order and in one statement. */
+export async function recordFacts(tx: Tx, op: Op, facts: readonly NewFact[]): Promise<void> {
+  if (facts.length === 0) return;
+  const rows = facts.map((fact) => ({
+    id: newId(op, 'fact', `${fact.type}:${fact.subject}`),
+    type: fact.type,
+    subject: fact.subject,
+    account_id: fact.accountId ?? null,
+    data: fact.data,
+  }));
   await tx.query(
-    `insert into facts (id, at, type, subject, account_id, request_id, data) values ($1, $2, $3, $4, $5, $6, $7)`,
-    [
-      newId(op, 'fact', `${fact.type}:${fact.subject}`),
-      op.now,
-      fact.type,
-      fact.subject,
-      fact.accountId ?? null,
-      op.requestId,
-      JSON.stringify(fact.data),
-    ],
+    `insert into facts (id, at, type, subject, account_id, request_id, data)
+     select f.id, $2, f.type, f.subject, f.account_id, $3, f.data
+       from jsonb_to_recordset($1) as f (id text, type text, subject text, account_id uuid, data jsonb)`,
+    [JSON.stringify(rows), op.now, op.requestId],
   );
 }
 

@@ -9,12 +9,12 @@ const STANDS_ON: Record<string, string[]> = {
   models: ['ledger'],
   tasks: ['machines', 'models', 'ledger'],
   bots: ['tasks', 'machines', 'models'],
-  grid: ['ledger', 'identity', 'apps'],
+  grid: ['ledger', 'identity', 'machines', 'webhooks'],
   billing: ['ledger', 'identity'],
 };
 
 /** What may import everything: it puts the parts together. */
-const COMPOSITION = new Set(['src/app.ts', 'src/main.ts']);
+const COMPOSITION = new Set(['src/app.ts', 'src/wiring.ts', 'src/main.ts']);
 /** Only the platform touches databases and sockets; these packages do. */
 const PLATFORM_PACKAGES =
   /^(pg|kysely|pg-boss|undici|pino|fastify)(\/|$)|^node:(http|https|http2|net|tls|dgram|dns)(\/|$)/;

@@ -102,6 +102,7 @@ describe('/health', () => {
       version: '1.2.3',
       health,
       metrics: async () => '',
+      sharedTrade: () => Promise.reject(new Error('nobody asks')),
     });
     const route = api.routes.find(({ path }) => path === '/health');
     const answer = await route?.handle(systemOp(), { params: {}, query: {}, body: undefined });

@@ -22,17 +22,23 @@ import {
   findBalance,
   findBalances,
   findSums,
+  movementsThrough,
   newestChanges,
+  newestEntries,
   open,
+  sumReceived,
   totals,
   type BalanceRow,
+  type JournalQuery,
+  type JournalRow,
+  type MovementRow,
   type Outcome,
   type Result,
   type StatementRow,
   type Total,
 } from './store.ts';
 
-export { mint, REVENUE, wallet, type Code } from './account.ts';
+export { bounty, escrow, mint, REVENUE, VAULT, wallet, type Code } from './account.ts';
 export type { Hold, Leg, Transfer } from './command.ts';
 export {
   affordablePeriods,
@@ -64,6 +70,17 @@ export type Change = {
   at: Date;
 };
 
+/** What one transfer moved on one account. */
+export type Movement = {
+  transferId: TransferId;
+  account: Code;
+  type: string;
+  description: string;
+  amount: Money;
+  postedAfter: Money;
+  at: Date;
+};
+
 /** All that an account has had and used. `available` is `deposited` less `used`, which counts what is put aside too. */
 export type Sums<C extends Currency = Currency> = {
   available: Money<C>;
@@ -75,6 +92,20 @@ export type Sums<C extends Currency = Currency> = {
 
 /** One numbered page of an account's changes, newest first, with the sums of the moment at which it was read. */
 export type NumberedPage<C extends Currency = Currency> = { sums: Sums<C>; rows: Change[]; total: number };
+
+/** One entry of the books, with the account on the other side that moved most. */
+export type JournalEntry = {
+  transferId: TransferId;
+  seq: bigint;
+  account: Code;
+  counterparty: Code | undefined;
+  type: string;
+  description: string;
+  metadata: Record<string, unknown>;
+  amount: Money;
+  balanceAfter: Money;
+  at: Date;
+};
 
 /** What a transfer or a hold came to: `replayed` when its id had been carried out before. */
 export type Settled = { outcome: 'done' | 'replayed'; posted: bigint; released: bigint };
@@ -89,6 +120,8 @@ export type Settled = { outcome: 'done' | 'replayed'; posted: bigint; released: 
 export type Ledger = {
   /** Opens an account's wallets, one for each currency; finds them open already. */
   openWallet(tx: Tx, accountId: AccountId): Promise<void>;
+  /** Opens an account that may not fall below zero; finds it open already. */
+  openAccount(tx: Tx, account: Code): Promise<void>;
   /** Moves money in the transaction that causes it. */
   transfer(tx: Tx, op: Op, transfer: Transfer): Promise<Settled>;
   /**
@@ -113,6 +146,10 @@ export type Ledger = {
   balances<C extends Currency>(db: Db, accounts: readonly Code<C>[]): Promise<Map<Code<C>, Balance<C>>>;
   /** Newest first. */
   statement(db: Db, account: Code, page: { limit: number; before?: bigint }): Promise<Page<Change, bigint>>;
+  /** All legs of the transfers through an account, oldest first; of one with few. */
+  movements(db: Db, account: Code): Promise<Movement[]>;
+  /** All that has come to an account by entries of these types. */
+  received<C extends Currency>(db: Db, account: Code<C>, types: readonly string[]): Promise<Money<C>>;
   sums<C extends Currency>(db: Db, account: Code<C>): Promise<Sums<C>>;
   /** Pages count from 1; one past the last is empty. */
   numberedPage<C extends Currency>(
@@ -120,10 +157,15 @@ export type Ledger = {
     account: Code<C>,
     page: { number: number; size: number },
   ): Promise<NumberedPage<C>>;
+  /** What was booked in one currency, newest first; for the operator. */
+  journal(db: Db, query: JournalQuery): Promise<JournalEntry[]>;
   reconcile(db: Db): Promise<Record<Currency, Proof>>;
   /** What all accounts of each kind have posted. */
   totals(db: Db): Promise<Total[]>;
 };
+
+/** Legs that are read at once: accounts that are read like this have a beginning and an end. */
+const MAX_MOVEMENTS = 1_000;
 
 export function createLedger({ db }: { db: Database }): Ledger {
   const submit = createBatcher(db);
@@ -133,6 +175,9 @@ export function createLedger({ db }: { db: Database }): Ledger {
       for (const currency of WALLET_CURRENCIES)
         if (!(await open(tx, wallet(accountId, currency), 0n)))
           throw new AppError('conflict', 'This wallet is open with another limit');
+    },
+    async openAccount(tx, account) {
+      if (!(await open(tx, account, 0n))) throw new AppError('conflict', 'This account is open with another limit');
     },
     transfer: (tx, op, transfer) => inside(tx, transferCommand(op, transfer)),
     async transferAll(tx, op, transfers) {
@@ -155,8 +200,12 @@ export function createLedger({ db }: { db: Database }): Ledger {
     balance: (reader, account) => balance(reader, account),
     balances: (reader, accounts) => balances(reader, accounts),
     statement: (reader, account, page) => statement(reader, account, page),
+    movements: async (reader, account) => (await movementsThrough(reader, account, MAX_MOVEMENTS)).map(movementOf),
+    received: async <C extends Currency>(reader: Db, account: Code<C>, types: readonly string[]) =>
+      (await sumReceived(reader, account, types)) as Money<C>,
     sums: async (reader, account) => (await numbers(reader, account)).sums,
     numberedPage,
+    journal: async (reader, query) => (await newestEntries(reader, query)).map(entryOf),
     reconcile,
     totals,
   };
@@ -235,6 +284,29 @@ async function statement(
   const rows = await newestChanges(db, account, { limit: limit + 1, before });
   return pageOf(rows.map(changeOf), limit, (change) => change.seq);
 }
+
+const movementOf = (row: MovementRow): Movement => ({
+  transferId: row.transfer_id,
+  account: row.account,
+  type: row.type,
+  description: row.description,
+  amount: row.posted_delta as Money,
+  postedAfter: row.posted_after as Money,
+  at: row.at,
+});
+
+const entryOf = (row: JournalRow): JournalEntry => ({
+  transferId: row.transfer_id,
+  seq: row.seq,
+  account: row.account,
+  counterparty: row.counterparty ?? undefined,
+  type: row.type,
+  description: row.description,
+  metadata: row.metadata,
+  amount: row.posted_delta as Money,
+  balanceAfter: row.posted_after as Money,
+  at: row.at,
+});
 
 const changeOf = (row: StatementRow): Change => ({
   id: row.transfer_id,
