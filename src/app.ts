@@ -160,6 +160,8 @@ async function wireDomains(ground: Ground) {
     fetch,
     secret: installation.secret,
     subscribers,
+    publications: async () => [],
+    signEvent: () => ({}),
   });
   return { limits, ledger, identity, ...onMachines, sandboxes, environments, compute, models, tasks, webhooks };
 }

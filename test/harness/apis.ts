@@ -173,7 +173,16 @@ async function wire({ db, limits, agentBonusCents, github, secret, clock }: Grou
     models,
     webhookUrlProblem: fetch.urlProblem,
   });
-  const webhooks = createWebhooks({ db, clock, worldClock: clock, fetch, secret, subscribers: taskSubscribers(tasks) });
+  const webhooks = createWebhooks({
+    db,
+    clock,
+    worldClock: clock,
+    fetch,
+    secret,
+    subscribers: taskSubscribers(tasks),
+    publications: async () => [],
+    signEvent: () => ({}),
+  });
   return { ledger, identity, machines, images, ssh, sandboxes, environments, compute, models, tasks, webhooks };
 }
 
