@@ -7,6 +7,7 @@ import type { Api } from './apis/contract.ts';
 import { authenticator } from './apis/credentials.ts';
 import { e2bApi, type E2bDomains } from './apis/e2b/index.ts';
 import { environmentsApi, type EnvironmentsDomains } from './apis/environments/index.ts';
+import { gridApis, gridPublications, signGridEvent, type GridDomains } from './apis/grid/index.ts';
 import { serve, socketFront } from './apis/serve.ts';
 import { serversApi, type ServersDomains } from './apis/servers/index.ts';
 import type { Config } from './config.ts';
@@ -18,6 +19,7 @@ import {
   type RegionId,
 } from './domains/compute/index.ts';
 import { createEnvironments } from './domains/environments/index.ts';
+import { createGrid } from './domains/grid/index.ts';
 import { createIdentity, MAX_GITHUB_REPLY_BYTES, type IdentityDeps } from './domains/identity/index.ts';
 import { createLedger, mint, wallet, type Ledger } from './domains/ledger/index.ts';
 import {
@@ -153,17 +155,26 @@ async function wireDomains(ground: Ground) {
   const fetch = createFetch({ privateAddresses: config.privateWebhooks === 'on' ? 'loopback' : 'refused' });
   const tasks = createTasks({ ...shared, models, webhookUrlProblem: fetch.urlProblem });
   const subscribers = taskSubscribers(tasks);
+  const grid = createGrid({
+    ...shared,
+    limits,
+    identity,
+    fetch,
+    secret,
+    publicUrl: () => ground.address.url,
+    settings: config.grid,
+  });
   const webhooks = createWebhooks({
     db,
     clock,
     worldClock: systemClock,
     fetch,
-    secret: installation.secret,
+    secret,
     subscribers,
-    publications: async () => [],
-    signEvent: () => ({}),
+    publications: gridPublications(grid),
+    signEvent: signGridEvent,
   });
-  return { limits, ledger, identity, ...onMachines, sandboxes, environments, compute, models, tasks, webhooks };
+  return { limits, ledger, identity, ...onMachines, sandboxes, environments, compute, models, tasks, webhooks, grid };
 }
 
 /** Machines, what they start from, and how people reach them. */
@@ -237,8 +248,8 @@ export const walletOpener =
   (ledger: Ledger, agentBonusCents: number): IdentityDeps['onAccountOpened'] =>
   async (tx, op, accountId, by) => {
     await ledger.openWallet(tx, accountId);
-    // An e-mail address costs nothing to make up: whoever has one has proved nothing.
-    if (agentBonusCents === 0 || by === 'email') return;
+    // An e-mail address costs nothing to make up, and a sum of primes little: whoever has one has proved nothing.
+    if (agentBonusCents === 0 || by === 'email' || by === 'node') return;
     const amount = cents(agentBonusCents);
     await ledger.transfer(tx, op, {
       id: newId(op, 'transfer', 'agent bonus'),
@@ -254,7 +265,7 @@ export const walletOpener =
 /** Everything that looks after itself, whether or not anybody asks. */
 function sweepsOf(
   { db }: Ground,
-  { ledger, identity, machines, images, sandboxes, environments, compute, tasks, webhooks }: Domains,
+  { ledger, identity, machines, images, sandboxes, environments, compute, tasks, webhooks, grid }: Domains,
 ): SweepDefinition[] {
   return [
     ...tasks.sweeps,
@@ -262,6 +273,7 @@ function sweepsOf(
     ...sandboxes.sweeps,
     ...environments.sweeps,
     ...compute.sweeps,
+    ...grid.sweeps,
     ...webhookSweeps(webhooks),
     ...machineSweeps(machines),
     defineSweep({ name: 'ledger.expire-holds', everySeconds: 5, runDue: (op) => ledger.expireDueHolds(op) }),
@@ -291,7 +303,7 @@ async function listen(ground: Ground, domains: Domains, metrics: ReturnType<type
     clock,
     limits: domains.limits,
     secret: installation.secret,
-    authenticate: authenticator(domains.identity.authenticate),
+    authenticate: authenticator(domains.grid.nodes.recogniser(domains.identity.authenticate)),
     answered: (event) => {
       metrics.answered(event);
       // A sandbox that is gone, or a call that we do not have, is no failure of ours.
@@ -321,8 +333,15 @@ export const appUrlOf = (publicUrl: () => string, appsDomain: string) => (label:
 
 /** Every contract. What holds for all of them, like the test of bad input, takes them from here. */
 export const contracts = (
-  domains: AgentsDomains & AdminDomains & E2bDomains & EnvironmentsDomains & ServersDomains,
-): Api[] => [agentsApi(domains), adminApi(domains), e2bApi(domains), environmentsApi(domains), serversApi(domains)];
+  domains: AgentsDomains & AdminDomains & E2bDomains & EnvironmentsDomains & ServersDomains & GridDomains,
+): Api[] => [
+  agentsApi(domains),
+  adminApi(domains),
+  e2bApi(domains),
+  environmentsApi(domains),
+  serversApi(domains),
+  ...gridApis(domains),
+];
 
 function movableClock({ testClock, clock, jobs }: Ground): MovableClock | undefined {
   if (!testClock) return undefined;

@@ -81,6 +81,10 @@ const Settings = z
       .default('0')
       .transform(Number)
       .refine((cents) => cents <= MAX_AGENT_BONUS_CENTS, { error: `must be cents from 0 to ${MAX_AGENT_BONUS_CENTS}` }),
+    FREEHOLD_REPORT_POLICY: oneOf('distinct', 'direct').default('distinct'),
+    FREEHOLD_LEVEL_GATES: onOff('off'),
+    FREEHOLD_ADMIN_SYNC_TOKEN: secret.optional(),
+    FREEHOLD_INTERNAL_KEY: secret.optional(),
     FREEHOLD_TEST_CLOCK: onOff('off'),
     FREEHOLD_ALLOW_PRIVATE_WEBHOOKS: onOff('off'),
     FREEHOLD_TRUST_PROXY: z.string().optional(),
@@ -212,6 +216,12 @@ function present(settings: z.output<typeof Settings>) {
     adminKey: settings.FREEHOLD_ADMIN_KEY,
     rateLimits: settings.FREEHOLD_RATE_LIMITS,
     agentBonusCents: settings.FREEHOLD_AGENT_BONUS_CENTS,
+    grid: {
+      reportPolicy: settings.FREEHOLD_REPORT_POLICY,
+      levelGates: settings.FREEHOLD_LEVEL_GATES === 'on',
+      syncToken: settings.FREEHOLD_ADMIN_SYNC_TOKEN,
+      internalKey: settings.FREEHOLD_INTERNAL_KEY,
+    },
     testClock: settings.FREEHOLD_TEST_CLOCK,
     privateWebhooks: settings.FREEHOLD_ALLOW_PRIVATE_WEBHOOKS,
     trustProxy: settings.FREEHOLD_TRUST_PROXY?.split(',').map((range) => range.trim()),

@@ -48,6 +48,8 @@ export type RouteSpec<
   summary: string;
   description?: string;
   access: A;
+  /** A public route that takes a credential where one is given, and then acts for its account. */
+  recognises?: true;
   /** Any one of these lets a scoped key in. Only for `account` routes. */
   scopes?: readonly Scope[];
   params?: P;
@@ -123,6 +125,26 @@ export type Credentials = {
   apiKey: string | undefined;
 };
 
+/** A request as a contract's frame sees it, before its route. `body` is what its JSON says. */
+export type FramedRequest = {
+  method: Method | string;
+  /** The route's pattern; undefined where there is none. */
+  route: string | undefined;
+  path: string;
+  headers: Readonly<Record<string, string | string[] | undefined>>;
+  body: unknown;
+  /** Since it came. */
+  tookMs: number;
+};
+
+/** What stands around all routes of a contract. */
+export type Frame = {
+  /** Headers of every reply. */
+  headers(request: FramedRequest): Record<string, string>;
+  /** An answer in the place of the route's. */
+  refuse(request: FramedRequest): Answer | undefined;
+};
+
 /** One public contract: its routes, and how it recognises callers and words errors. */
 export type Api = {
   name: string;
@@ -130,6 +152,7 @@ export type Api = {
   routes: Route[];
   /** Routes beside the table, with a protocol of their own. */
   raw?: RawRoute[];
+  frame?: Frame;
   /** Requests of one account in this contract, where it allows more than others. */
   accountLimit?: AddressLimit;
   /** Whether an unknown path is answered in this contract's shape. */

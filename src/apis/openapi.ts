@@ -157,8 +157,8 @@ const pascal = (text: string): string =>
     .join('');
 
 /** Any one of the scopes is enough, in either header. */
-function security({ access, scopes }: Route): Record<string, string[]>[] {
-  if (access === 'public') return [];
+function security({ access, scopes, recognises }: Route): Record<string, string[]>[] {
+  if (access === 'public') return recognises ? [{}, { apiKey: [] }, { apiKeyHeader: [] }] : [];
   if (access !== 'account') return [{ adminKey: [] }];
   const alternatives = scopes?.map((scope) => [scope]) ?? [[]];
   return alternatives.flatMap((needed): Record<string, string[]>[] => [{ apiKey: needed }, { apiKeyHeader: needed }]);

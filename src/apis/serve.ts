@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { AppError } from '../kernel/errors.ts';
+import { AppError, isAppError } from '../kernel/errors.ts';
 import type { Actor, Op } from '../kernel/op.ts';
 import { MINUTE, type Clock } from '../kernel/time.ts';
 import { hmacSha256 } from '../platform/crypto.ts';
@@ -10,7 +10,7 @@ import { failureOf, streamedBody, toAppError, withRawBodies } from '../platform/
 import { MAX_KEY_LENGTH, onceOnly } from '../platform/idempotency.ts';
 import { networkOf, type Limit, type RequestLimits } from '../platform/limits.ts';
 import { acceptChannel, closeChannels, createSocketFront } from '../platform/websocket.ts';
-import type { Answer, Api, Authenticate, Route } from './contract.ts';
+import type { Answer, Api, Authenticate, Frame, FramedRequest, Route } from './contract.ts';
 import { serveRaw } from './raw.ts';
 import { malformed, refuseHostileJson, refuseHostileText, validate } from './validate.ts';
 
@@ -51,6 +51,7 @@ export function serve(server: FastifyInstance, apis: readonly Api[], edge: Edge)
         handler: (request, reply) => answer(edge, api, route, request, reply),
         errorHandler: (error, request, reply) =>
           send(edge, api, opOf(edge, request, reply), route.path, reply, toAppError(error)),
+        ...(api.frame && { onSend: frameHeaders(api.frame, route) }),
       });
     for (const route of api.routes) if (!route.stream) declare(server, route);
     withRawBodies(server, (scope) => {
@@ -58,7 +59,8 @@ export function serve(server: FastifyInstance, apis: readonly Api[], edge: Edge)
     });
   }
   endOpenStreams(server);
-  const fallback = (path: string): Api | undefined => apis.find((api) => api.owns(path)) ?? apis[0];
+  // The later a contract stands, the narrower is what it owns.
+  const fallback = (path: string): Api | undefined => apis.findLast((api) => api.owns(path)) ?? apis[0];
   server.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '/';
     const api = fallback(path);
@@ -68,6 +70,7 @@ export function serve(server: FastifyInstance, apis: readonly Api[], edge: Edge)
       allowed.length > 0
         ? new AppError('method_not_allowed', 'Method not allowed')
         : new AppError('not_found', 'Not found');
+    if (api?.frame) void reply.headers(api.frame.headers(framed(request, reply, undefined)));
     return api && send(edge, api, opOf(edge, request, reply), 'unknown', reply, error);
   });
   server.setErrorHandler((error, request, reply) => {
@@ -87,6 +90,8 @@ async function answer(
   let op: Op = anonymous;
   let result: Answer;
   try {
+    const refusal = api.frame?.refuse(framed(request, reply, route));
+    if (refusal) return respond(edge, op, route.path, reply, refusal);
     op = { ...anonymous, actor: await admit(edge, api, route, request, anonymous) };
     result = await perform(edge, route, request, op, readInput(route, request, reply));
   } catch (error) {
@@ -95,6 +100,18 @@ async function answer(
   if (result.upgrade) return upgrade(edge, api, op, route.path, reply, result.upgrade);
   return respond(edge, op, route.path, reply, result);
 }
+
+const framed = (request: FastifyRequest, reply: FastifyReply, route: Route | undefined): FramedRequest => ({
+  method: request.method,
+  route: route?.path,
+  path: request.url.split('?', 1)[0] ?? '/',
+  headers: request.headers,
+  body: request.body,
+  tookMs: reply.elapsedTime,
+});
+
+const frameHeaders = (frame: Frame, route: Route) => async (request: FastifyRequest, reply: FastifyReply) =>
+  void reply.headers(frame.headers(framed(request, reply, route)));
 
 function upgrade(
   edge: Edge,
@@ -125,15 +142,19 @@ async function admit(edge: Edge, api: Api, route: Route, request: FastifyRequest
   const { db, limits } = edge;
   refuseCredentialInQuery(request);
   if (route.addressLimit) await limits.count(db, route.addressLimit, networkOf(op.address), op.now);
-  if (route.access === 'public') return op.actor;
+  if (route.access === 'public')
+    return route.recognises && hasCredential(request) ? identify(edge, request, op) : op.actor;
   if (route.access === 'operator' && isFromThisHost(request)) return op.actor;
+  if (route.access !== 'account') return requireAdmin(edge, request, op);
   const actor = await identify(edge, request, op);
-  if (route.access !== 'account') return requireAdmin(actor);
   if (actor.kind !== 'account') throw new AppError('unauthenticated', 'Invalid API key');
   await limits.count(db, api.accountLimit ?? ACCOUNT_LIMIT, actor.accountId, op.now);
   requireScope(actor, route);
   return actor;
 }
+
+const hasCredential = ({ headers }: FastifyRequest): boolean =>
+  headers.authorization !== undefined || headers['x-api-key'] !== undefined;
 
 /** What a proxy on this host passes on comes from anywhere. */
 const isFromThisHost = ({ ip, headers }: FastifyRequest): boolean =>
@@ -156,9 +177,13 @@ async function identify(edge: Edge, request: FastifyRequest, op: Op): Promise<Ac
   }
 }
 
-function requireAdmin(actor: Actor): Actor {
-  if (actor.kind !== 'admin') throw new AppError('unauthenticated', 'Invalid admin key');
-  return actor;
+/** Whatever else a credential may be is nothing here. */
+async function requireAdmin(edge: Edge, request: FastifyRequest, op: Op): Promise<Actor> {
+  const actor = await identify(edge, request, op).catch((error: unknown) => {
+    if (!isAppError(error, 'unauthenticated')) throw error;
+  });
+  if (actor?.kind === 'admin') return actor;
+  throw new AppError('unauthenticated', hasCredential(request) ? 'Invalid admin key' : 'The admin key is missing');
 }
 
 function requireScope(actor: Extract<Actor, { kind: 'account' }>, route: Route): void {

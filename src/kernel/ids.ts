@@ -25,6 +25,9 @@ const PREFIX = {
   subscription: 'sub_',
   delivery: 'msg_',
   transfer: '',
+  listing: '',
+  escrow: '',
+  gridTask: '',
   request: 'req_',
 } as const;
 
@@ -41,6 +44,17 @@ export type SnapshotId = Id<'snapshot'>;
 export type SandboxId = Id<'sandbox'>;
 export type ServerId = Id<'server'>;
 export type TransferId = Id<'transfer'>;
+export type ListingId = Id<'listing'>;
+export type EscrowId = Id<'escrow'>;
+export type GridTaskId = Id<'gridTask'>;
+
+declare const node: unique symbol;
+/** The name of a node of the grid, which its owner has chosen. */
+export type NodeId = string & { readonly [node]: true };
+
+const NODE_ID = /^[A-Za-z0-9_-]{3,100}$/;
+/** Reads a node's name from outside; undefined where it cannot be one. */
+export const parseNodeId = (text: string): NodeId | undefined => (NODE_ID.test(text) ? (text as NodeId) : undefined);
 
 /** UUIDv7 (RFC 9562 §5.7): the first 48 bits are the time, so ids made later sort later and indexes stay compact. */
 export function uuidv7(now: Date, random: Uint8Array = randomBytes(16)): string {

@@ -14,6 +14,7 @@ export const MICROS_PER_CENT = 10_000n;
 export const BASIS_POINTS = 10_000n;
 
 export const usd = (micros: bigint): Usd => micros as Usd;
+export const tck = (tenThousandths: bigint): Tck => tenThousandths as Tck;
 export const cents = (amount: number | bigint): Usd => usd(BigInt(amount) * MICROS_PER_CENT);
 
 /** Whole cents contained in an amount, rounded towards minus infinity: what a balance may show. */

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Api, Route } from '../../src/apis/contract.ts';
-import { AppError, type Code } from '../../src/kernel/errors.ts';
+import { AppError, type Code, type FieldError } from '../../src/kernel/errors.ts';
 import { SCOPES } from '../../src/domains/identity/index.ts';
 import type { Scope } from '../../src/kernel/op.ts';
 import { DEFAULT_BODY_LIMIT } from '../../src/platform/http.ts';
@@ -151,7 +151,10 @@ function attempt(route: Route, { path = asked(route), body, headers = {}, key }:
 
 const filled = (path: string, id = UNKNOWN_UUID): string => path.replaceAll(/:\w+/g, id);
 const asked = (route: Route, id?: string): string => filled(route.path, id) + sampleQuery(route);
-const statusOf = (api: Api, code: Code): number => api.presentError(new AppError(code, 'any')).status;
+/** What is wrong with a request is wrong with a field of it, which some contracts tell from other refusals. */
+const FIELD: FieldError = { in: 'body', path: ['name'], message: 'any', problem: 'malformed' };
+const statusOf = (api: Api, code: Code): number =>
+  api.presentError(new AppError(code, 'any', code === 'invalid' ? { fields: [FIELD] } : {})).status;
 
 /** A refusal in the contract's own shape, that tells nothing of our inside. */
 function expectShape(api: Api, reply: Reply): void {

@@ -9,7 +9,7 @@ const STANDS_ON: Record<string, string[]> = {
   models: ['ledger'],
   tasks: ['machines', 'models', 'ledger'],
   bots: ['tasks', 'machines', 'models'],
-  grid: ['ledger', 'identity', 'apps'],
+  grid: ['ledger', 'identity', 'machines', 'webhooks'],
   billing: ['ledger', 'identity'],
 };
 

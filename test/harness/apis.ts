@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import { solveChallenge } from '../../src/cli/solve-challenge.ts';
 import { appUrlOf, contracts, walletOpener } from '../../src/app.ts';
 import { taskSubscribers } from '../../src/apis/agents/index.ts';
+import { gridPublications, signGridEvent } from '../../src/apis/grid/index.ts';
 import type { Api } from '../../src/apis/contract.ts';
 import { authenticator } from '../../src/apis/credentials.ts';
 import { serve } from '../../src/apis/serve.ts';
 import { createCompute, type Compute } from '../../src/domains/compute/index.ts';
 import { createEnvironments, type Environments } from '../../src/domains/environments/index.ts';
+import { createGrid, type Grid, type ReportPolicy } from '../../src/domains/grid/index.ts';
 import { createIdentity, type Identity, type IdentityDeps } from '../../src/domains/identity/index.ts';
 import { createLedger, type Ledger } from '../../src/domains/ledger/index.ts';
 import { createImages, createMachines, createSsh, openShelf, type Machines } from '../../src/domains/machines/index.ts';
@@ -29,6 +31,8 @@ import { listedSsh } from '../fakes/ssh.ts';
 import { testDatabase } from './database.ts';
 
 export const ADMIN_KEY = 'admin-key-of-the-tests';
+export const SYNC_TOKEN = 'sync-token-of-the-tests';
+export const INTERNAL_KEY = 'internal-key-of-the-tests';
 
 const NO_PROVIDERS = { anthropic: {}, openai: {}, openrouter: {}, 'openai-compatible': {} };
 const NOBODY = { enqueue: async () => {}, nudge: async () => {} };
@@ -50,6 +54,7 @@ export type TestApis = {
   environments: Environments;
   sandboxes: Sandboxes;
   compute: Compute;
+  grid: Grid;
   /** Real time, and as much more as a test asks for. */
   clock: Clock & { advance(milliseconds: number): void };
   /** One request as a client makes it; a string is sent as it is, everything else as JSON. */
@@ -68,19 +73,27 @@ type Options = {
   testClock?: boolean;
   /** The OAuth app that people log in with. */
   github?: IdentityDeps['github'];
+  reportPolicy?: ReportPolicy;
   /** Stands beside this one, over the same database, as a second process does. */
   over?: TestApis;
 };
 
 /** Everything that is served, on a loopback port, over a database of its own. */
 export async function startApis(options: Options = {}): Promise<TestApis> {
-  const { limits = noRequestLimits, agentBonusCents = 0, testClock = true, github, over } = options;
+  const {
+    limits = noRequestLimits,
+    agentBonusCents = 0,
+    testClock = true,
+    github,
+    reportPolicy = 'distinct',
+    over,
+  } = options;
   const own = over ? undefined : await testDatabase();
   const db = over?.db ?? own?.db;
   assert(db, 'there is a database');
   const secret = Buffer.alloc(32, 9);
   const clock = shiftedClock();
-  const domains = await wire({ db, limits, agentBonusCents, github, secret, clock });
+  const domains = await wire({ db, limits, agentBonusCents, github, secret, clock, reportPolicy });
   const movable = testClock
     ? { advance: async (ms: number) => (clock.advance(ms), { now: clock.now(), jobsRun: 0 }) }
     : undefined;
@@ -98,7 +111,7 @@ export async function startApis(options: Options = {}): Promise<TestApis> {
     clock,
     limits,
     secret,
-    authenticate: authenticator(domains.identity.authenticate),
+    authenticate: authenticator(domains.grid.nodes.recogniser(domains.identity.authenticate)),
     answered: () => {},
   });
   const origin = await server.listen({ port: 0, host: '127.0.0.1' });
@@ -123,10 +136,11 @@ type Ground = {
   github: IdentityDeps['github'];
   secret: Buffer;
   clock: Clock;
+  reportPolicy: ReportPolicy;
 };
 
 /** The domains as the application wires them, on a host where no machine runs and with nobody who takes up tasks. */
-async function wire({ db, limits, agentBonusCents, github, secret, clock }: Ground) {
+async function wire({ db, limits, agentBonusCents, github, secret, clock, reportPolicy }: Ground) {
   const log = createLog({ level: 'fatal' });
   const ledger = createLedger({ db });
   const onAccountOpened = walletOpener(ledger, agentBonusCents);
@@ -173,6 +187,20 @@ async function wire({ db, limits, agentBonusCents, github, secret, clock }: Grou
     models,
     webhookUrlProblem: fetch.urlProblem,
   });
+  const grid = createGrid({
+    db,
+    clock,
+    log,
+    jobs: NOBODY,
+    limits,
+    ledger,
+    identity,
+    machines,
+    fetch,
+    secret,
+    publicUrl: () => 'https://freehold.test',
+    settings: { reportPolicy, levelGates: false, syncToken: SYNC_TOKEN, internalKey: INTERNAL_KEY },
+  });
   const webhooks = createWebhooks({
     db,
     clock,
@@ -180,10 +208,10 @@ async function wire({ db, limits, agentBonusCents, github, secret, clock }: Grou
     fetch,
     secret,
     subscribers: taskSubscribers(tasks),
-    publications: async () => [],
-    signEvent: () => ({}),
+    publications: gridPublications(grid),
+    signEvent: signGridEvent,
   });
-  return { ledger, identity, machines, images, ssh, sandboxes, environments, compute, models, tasks, webhooks };
+  return { ledger, identity, machines, images, ssh, sandboxes, environments, compute, models, tasks, webhooks, grid };
 }
 
 function shiftedClock() {

@@ -21,7 +21,7 @@ const receiver = async (behave: Parameters<typeof startReceiver>[0] = (reply) =>
   return started;
 };
 const webhooks = () => createBellWebhooks(database.db, { now: () => now });
-const { endpoints } = { endpoints: () => webhooks().endpoints };
+const endpoints = () => webhooks().endpoints;
 const stranger = (): AccountOp => accountOp(newAccountId(systemOp()), { now });
 const at = (op: AccountOp): AccountOp => ({ ...op, now });
 const deliver = () => webhooks().deliverDue(systemOp(now));
@@ -86,7 +86,7 @@ describe('an endpoint', () => {
     await expect(endpoints().add(op, { url: 'https://example.com', events: GONGS })).resolves.toBeDefined();
   });
 
-  test.each(['http://example.com', 'https://10.0.0.1', 'https://[fd00::1]', 'https://169.254.169.254', 'nonsense'])(
+  test.each(['https://10.0.0.1', 'https://[fd00::1]', 'https://169.254.169.254', 'nonsense'])(
     'is never at %s',
     async (url) => {
       await expect(endpoints().add(stranger(), { url, events: GONGS })).rejects.toMatchObject({ code: 'invalid' });

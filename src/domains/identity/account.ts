@@ -3,8 +3,11 @@ import type { AccountId } from '../../kernel/ids.ts';
 /** Who owns things: a person, or an agent that a person may claim later. */
 export type AccountKind = 'person' | 'agent';
 
-/** What somebody proved by whom an account was opened; of an e-mail address nobody has yet proved that it is theirs. */
-export type OpenedBy = 'challenge' | 'github' | 'email';
+/**
+ * What somebody proved by whom an account was opened; of an e-mail address nobody has yet
+ * proved that it is theirs, and the challenge of the grid proves little.
+ */
+export type OpenedBy = 'challenge' | 'github' | 'email' | 'node';
 
 export type Account = { id: AccountId; kind: AccountKind; name: string; createdAt: Date };
 

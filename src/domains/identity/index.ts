@@ -1,5 +1,5 @@
 import { AppError } from '../../kernel/errors.ts';
-import type { AccountId, KeyId } from '../../kernel/ids.ts';
+import type { AccountId, KeyId, NodeId } from '../../kernel/ids.ts';
 import type { AccountOp, Op } from '../../kernel/op.ts';
 import { MINUTE, after } from '../../kernel/time.ts';
 import type { Database, Tx } from '../../platform/db.ts';
@@ -14,6 +14,7 @@ import type { KeyWish } from './key.ts';
 import { listKeys, mintKey, revokeKey } from './keys.ts';
 import { deleteExpiredLogins, findProfile } from './login-store.ts';
 import { endLogin, logInWithGithub, refreshAccess, startGithubLogin } from './login.ts';
+import { adoptNodeKey, mintNodeKey, openForNode, type NodeKey } from './node-account.ts';
 import { verifyPassword } from './password.ts';
 import { register } from './register.ts';
 import { deleteExpired, findAccount, findOverview } from './store.ts';
@@ -78,6 +79,12 @@ export function createIdentity(deps: IdentityDeps) {
     mintKey: (op: AccountOp, wish: KeyWish) => mintKey(db, op, wish),
     listKeys: (op: AccountOp) => listKeys(db, op),
     revokeKey: (op: AccountOp, id: KeyId) => revokeKey(db, op, id),
+    /** Opens the account that a node of the grid belongs to. */
+    openForNode: (tx: Tx, op: Op, nodeId: NodeId) => openForNode({ onAccountOpened }, tx, op, nodeId),
+    /** The key that a node gets when it is verified; the same one again under the request's idempotency key. */
+    mintNodeKey: (tx: Tx, op: Op, accountId: AccountId, nodeId: NodeId) => mintNodeKey(tx, op, accountId, nodeId),
+    /** Takes over a node's key that another system made. */
+    adoptNodeKey: (tx: Tx, op: Op, key: NodeKey) => adoptNodeKey(tx, op, key),
     linkClaim: (op: AccountOp) => linkClaim(db, op),
     claim: (op: Op, request: ClaimRequest) => claim(db, op, request),
     verifyPassword: (_op: Op, attempt: { email: string; password: string }) => verifyPassword(db, attempt),

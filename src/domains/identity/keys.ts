@@ -14,7 +14,7 @@ export async function mintKey(db: Database, op: AccountOp, wish: KeyWish): Promi
   return db.transact(async (tx) => {
     await lockAccount(tx, accountId);
     const earlier = op.seed && (await findKey(tx, newId(op, 'key')));
-    if (earlier) return { ...keyOf(earlier), secret: secretOf(op, wish.format ?? 'freehold') };
+    if (earlier) return { ...keyOf(earlier), secret: secretOf(op, wish) };
     mayHaveOneMoreKey((await activeKeysOf(tx, accountId)).length);
     const { row, secret } = makeKey(op, accountId, wish);
     await insertKey(tx, row);

@@ -49,7 +49,7 @@ async function findEarlier({ db }: RegisterDeps, op: Op): Promise<Registration |
   if (!op.seed) return undefined;
   const account = await findAccount(db, newId(op, 'account'));
   const row = account && (await findKey(db, newId(op, 'key')));
-  return account && row && { account, key: { ...keyOf(row), secret: secretOf(op, 'freehold') } };
+  return account && row && { account, key: { ...keyOf(row), secret: secretOf(op, {}) } };
 }
 
 /** A wrong answer is an outcome and not an error here: that the challenge is spent must be committed. */

@@ -6,7 +6,7 @@ import type { Account, AccountKind, AccountOverview } from './account.ts';
 type Tables = {
   accounts: { id: AccountId; kind: AccountKind; name: string; created_at: Date };
   identities: {
-    kind: 'challenge' | 'password' | 'github';
+    kind: 'challenge' | 'password' | 'github' | 'node';
     subject: string;
     account_id: AccountId;
     secret: string | null;

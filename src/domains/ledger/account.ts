@@ -1,4 +1,4 @@
-import type { AccountId } from '../../kernel/ids.ts';
+import type { AccountId, EscrowId } from '../../kernel/ids.ts';
 import type { Currency } from '../../kernel/money.ts';
 
 declare const code: unique symbol;
@@ -13,5 +13,12 @@ export const wallet = <C extends Currency>(accountId: AccountId, currency: C): C
 export const mint = <C extends Currency>(currency: C): Code<C> => `mint:${currency}` as Code<C>;
 /** What the platform has earned. */
 export const REVENUE = 'revenue:USD' as Code<'USD'>;
+
+/** The grid's treasury: tax, fees and what was confiscated come to it. */
+export const VAULT = 'vault:TCK' as Code<'TCK'>;
+/** What one node has locked away for another. */
+export const escrow = (id: EscrowId): Code<'TCK'> => `escrow:${id}:TCK` as Code<'TCK'>;
+/** The reward of a bounty until somebody has earned it. */
+export const bounty = (id: string): Code<'TCK'> => `bounty:${id}:TCK` as Code<'TCK'>;
 
 export const WALLET_CURRENCIES = ['USD', 'TCK'] as const satisfies readonly Currency[];

@@ -32,7 +32,7 @@ import {
   type Total,
 } from './store.ts';
 
-export { mint, REVENUE, wallet, type Code } from './account.ts';
+export { bounty, escrow, mint, REVENUE, VAULT, wallet, type Code } from './account.ts';
 export type { Hold, Leg, Transfer } from './command.ts';
 export {
   affordablePeriods,
@@ -89,6 +89,8 @@ export type Settled = { outcome: 'done' | 'replayed'; posted: bigint; released: 
 export type Ledger = {
   /** Opens an account's wallets, one for each currency; finds them open already. */
   openWallet(tx: Tx, accountId: AccountId): Promise<void>;
+  /** Opens an account that may not fall below zero; finds it open already. */
+  openAccount(tx: Tx, account: Code): Promise<void>;
   /** Moves money in the transaction that causes it. */
   transfer(tx: Tx, op: Op, transfer: Transfer): Promise<Settled>;
   /**
@@ -133,6 +135,9 @@ export function createLedger({ db }: { db: Database }): Ledger {
       for (const currency of WALLET_CURRENCIES)
         if (!(await open(tx, wallet(accountId, currency), 0n)))
           throw new AppError('conflict', 'This wallet is open with another limit');
+    },
+    async openAccount(tx, account) {
+      if (!(await open(tx, account, 0n))) throw new AppError('conflict', 'This account is open with another limit');
     },
     transfer: (tx, op, transfer) => inside(tx, transferCommand(op, transfer)),
     async transferAll(tx, op, transfers) {

@@ -60,7 +60,7 @@ export const writeSecret = (tx: Tx, id: EndpointId, sealed: Buffer, now: Date, p
 /** Takes an endpoint out of use; what was still to be told is given up. */
 export async function removeEndpoint(tx: Tx, id: EndpointId, now: Date): Promise<void> {
   await tx.query(`update webhook_endpoints set removed_at = $2 where id = $1`, [id, now]);
-  await giveUpWaiting(tx, [id], 'endpoint removed', now);
+  await giveUpWaiting(tx, [id], now);
 }
 
 export const enableEndpoint = (tx: Tx, id: EndpointId) =>
@@ -73,7 +73,7 @@ export const enableEndpoint = (tx: Tx, id: EndpointId) =>
 export const noteHealthy = (tx: Tx, ids: readonly EndpointId[]) =>
   tx.query(`update webhook_endpoints set failing_since = null where id = any($1) and failing_since is not null`, [ids]);
 
-/** An attempt has failed. Answers the endpoints that are disabled by it: they have failed since `since` or longer. */
+/** Attempts have failed. Answers the endpoints that are disabled by it: they have failed since `since` or longer. */
 export async function noteFailing(
   tx: Tx,
   ids: readonly EndpointId[],
@@ -91,18 +91,21 @@ export async function noteFailing(
      returning id, account_id, url`,
     [ids, now, since, FAILED_FOR_DAYS],
   );
-  const off = disabled.map(({ id }) => id);
-  if (off.length > 0) await giveUpWaiting(tx, off, 'endpoint disabled', now);
+  await giveUpWaiting(tx, ids, now);
   return disabled;
 }
 
-/** Attempts under way come to their own end. */
-const giveUpWaiting = (tx: Tx, ids: readonly EndpointId[], reason: string, now: Date) =>
+/** Nobody waits for an endpoint that is out of use. Attempts under way come to their own end. */
+const giveUpWaiting = (tx: Tx, ids: readonly EndpointId[], now: Date) =>
   tx.query(
-    `update webhook_deliveries
-        set state = 'exhausted', ended_at = $3, last_error = $2
-      where endpoint_id = any($1) and ended_at is null and (leased_until is null or leased_until <= $3)`,
-    [ids, reason, now],
+    `update webhook_deliveries as delivery
+        set state = 'exhausted', ended_at = $2,
+            last_error = case when endpoint.removed_at is null then 'endpoint disabled' else 'endpoint removed' end
+       from webhook_endpoints as endpoint
+      where endpoint.id = any($1) and (endpoint.removed_at is not null or endpoint.disabled_at is not null)
+        and delivery.endpoint_id = endpoint.id and delivery.ended_at is null
+        and (delivery.leased_until is null or delivery.leased_until <= $2)`,
+    [ids, now],
   );
 
 /** Active endpoints of these accounts that want one of these types. */

@@ -1,0 +1,29 @@
+import type { z } from 'zod';
+import type { Grid, NodeOp } from '../../domains/grid/index.ts';
+import type { AddressLimit, Answer, Route, RouteSpec } from '../contract.ts';
+import { route } from '../contract.ts';
+
+type NodeRouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> = Omit<
+  RouteSpec<'account', P, Q, B, false>,
+  'access' | 'handle'
+> & {
+  /** Only a key lets one in, and no session token. */
+  keyOnly?: true;
+  /** Requests of one node. */
+  nodeLimit?: AddressLimit;
+  handle(op: NodeOp, input: { params: z.output<P>; query: z.output<Q>; body: z.output<B> }): Promise<Answer>;
+};
+
+/** Declares a route that an account calls as its node. */
+export function nodeRoute<
+  P extends z.ZodType = z.ZodType<unknown>,
+  Q extends z.ZodType = z.ZodType<unknown>,
+  B extends z.ZodType = z.ZodType<unknown>,
+>({ nodes }: Pick<Grid, 'nodes'>, spec: NodeRouteSpec<P, Q, B>): Route {
+  const { keyOnly = false, nodeLimit: limit, handle, ...rest } = spec;
+  return route<'account', P, Q, B>({
+    ...rest,
+    access: 'account',
+    handle: async (op, input) => handle(await nodes.enter(op, { keyOnly, limit }), input),
+  });
+}

@@ -1,0 +1,59 @@
+import { z } from 'zod';
+import type { AppError, Code, FieldError } from '../../kernel/errors.ts';
+import type { Answer } from '../contract.ts';
+
+const WRONG_INPUT = 422;
+
+export const STATUS = {
+  invalid: 400,
+  unauthenticated: 401,
+  unaffordable: 402,
+  forbidden: 403,
+  not_found: 404,
+  method_not_allowed: 405,
+  conflict: 409,
+  too_large: 413,
+  unsupported_media: 415,
+  rate_limited: 429,
+  internal: 500,
+  unconfigured: 503,
+  at_capacity: 503,
+} as const satisfies Record<Code, number>;
+
+const WrongField = z.strictObject({
+  field: z.string().meta({ examples: ['node_id'] }),
+  message: z.string().meta({ examples: ['node_id must be at least 3 characters'] }),
+});
+
+/** A sentence, or with status 422 what is wrong with each field; `error` is of what was refused before any route. */
+export const ErrorBody = z.union([
+  z.strictObject({ detail: z.union([z.string(), z.array(WrongField)]) }),
+  z.strictObject({
+    error: z.string(),
+    mission_protocol: z.string().optional(),
+    reason: z.string().optional(),
+  }),
+]);
+
+/** What this contract's clients look for, where the host says it in its own words. */
+const WORDS: Record<string, string> = {
+  'Invalid API key': 'Invalid API Key format',
+  'The access token is invalid or has expired': 'Invalid token: it is not one of ours, or has expired',
+  'The admin key is missing': 'Missing admin Authorization header',
+  'Invalid admin key': 'Unauthorized',
+};
+
+export function presentError(error: AppError): Answer {
+  const { code, fields, message } = error;
+  const isWrongInput = fields.length > 0;
+  return {
+    status: isWrongInput ? WRONG_INPUT : STATUS[code],
+    body: { detail: isWrongInput ? fields.map(presentField) : (WORDS[message] ?? message) },
+    ...(code === 'unauthenticated' && { headers: { 'www-authenticate': 'Bearer' } }),
+  };
+}
+
+const presentField = ({ in: part, path, message }: FieldError): z.input<typeof WrongField> => ({
+  field: path.length > 0 ? path.join('.') : part,
+  message,
+});

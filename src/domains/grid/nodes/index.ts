@@ -1,0 +1,59 @@
+import { AppError } from '../../../kernel/errors.ts';
+import { parseNodeId } from '../../../kernel/ids.ts';
+import type { AccountOp, Op } from '../../../kernel/op.ts';
+import { MINUTE, after } from '../../../kernel/time.ts';
+import { defineSweep } from '../../../platform/jobs/index.ts';
+import type { Limit } from '../../../platform/limits.ts';
+import type { Signing } from '../signing.ts';
+import type { GridWorld, NodeOp } from '../world.ts';
+import { deleteExpiredChallenges } from './challenge-store.ts';
+import type { Node } from './node.ts';
+import { register, type RegistrationWish } from './register.ts';
+import { enter, issueSession, nodeRecogniser, requireKey, type Recognise } from './session.ts';
+import { findNode } from './store.ts';
+import { verify, type Attempt } from './verify.ts';
+
+/** Processes whose clocks differ by less than this agree on which challenges have expired. */
+const CLOCK_SKEW = 10 * MINUTE;
+
+export type Nodes = ReturnType<typeof createNodes>;
+
+/** Nodes: how they register, who they are, and what they may spend. */
+export function createNodes(world: GridWorld, signing: Signing) {
+  const { db, limits } = world;
+  return {
+    register: (op: Op, wish: RegistrationWish) => register(world, op, wish),
+    /** Answers the new node with its key, and a token for its first session. */
+    verify: async (op: Op, attempt: Attempt) => {
+      const verified = await verify(world, op, attempt);
+      return { ...verified, session: await issueSession(signing, op, verified.nodeId) };
+    },
+    /** A new session token for a node that is still here. */
+    refresh: (op: NodeOp) => issueSession(signing, op, op.node.id),
+    recogniser: (others: Recognise) => nodeRecogniser(world, signing, others),
+    /** The caller as its node; with its key, where a token is not enough. Counts against the limit that is given. */
+    enter: async (op: AccountOp, { keyOnly, limit }: { keyOnly: boolean; limit: Limit | undefined }) => {
+      if (keyOnly) requireKey(op.actor);
+      const entered = await enter(world, op);
+      if (limit) await limits.count(db, limit, entered.node.id, op.now);
+      return entered;
+    },
+    /** Throws `not_found`. */
+    get: (text: string) => get(world, text),
+    publicKey: () => signing.publicKey(),
+    sweeps: [
+      defineSweep({
+        name: 'grid.forget-challenges',
+        everySeconds: 60,
+        runDue: (op) => db.transact((tx) => deleteExpiredChallenges(tx, after(op.now, -CLOCK_SKEW))),
+      }),
+    ],
+  };
+}
+
+async function get({ db }: GridWorld, text: string): Promise<Node> {
+  const id = parseNodeId(text);
+  const node = id && (await findNode(db, id));
+  if (!node) throw new AppError('not_found', 'Node not found');
+  return node;
+}

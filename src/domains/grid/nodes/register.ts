@@ -1,0 +1,47 @@
+import { AppError } from '../../../kernel/errors.ts';
+import type { AccountId, NodeId } from '../../../kernel/ids.ts';
+import type { Op } from '../../../kernel/op.ts';
+import { after } from '../../../kernel/time.ts';
+import type { Db } from '../../../platform/db.ts';
+import type { GridWorld } from '../world.ts';
+import { CHALLENGE_MS, newPayload } from './challenge.ts';
+import { findEarlyAccess, putChallenge } from './challenge-store.ts';
+import { findNode, findNodeOf } from './store.ts';
+
+export type Registration = { nodeId: NodeId; payload: number[]; issuedAt: Date };
+export type RegistrationWish = { nodeId: NodeId; signupToken: string | undefined };
+
+export const NAME_TAKEN = 'Node ID already registered';
+export const ONE_NODE_EACH = 'This account has a node already';
+
+/**
+ * Begins a registration: the name is the caller's when the challenge is solved. Who calls with a credential gets the
+ * node for that account. Throws `invalid`.
+ */
+export async function register({ db }: GridWorld, op: Op, wish: RegistrationWish): Promise<Registration> {
+  const { nodeId, signupToken } = wish;
+  if (await findNode(db, nodeId)) throw new AppError('invalid', NAME_TAKEN);
+  const accountId = accountOf(op);
+  if (accountId && (await findNodeOf(db, accountId))) throw new AppError('invalid', ONE_NODE_EACH);
+  if (signupToken !== undefined) await checkSignupToken(db, signupToken);
+  const payload = newPayload(op);
+  await db.transact((tx) =>
+    putChallenge(tx, {
+      node_id: nodeId,
+      account_id: accountId ?? null,
+      payload,
+      signup_token: signupToken ?? null,
+      expires_at: after(op.now, CHALLENGE_MS),
+    }),
+  );
+  return { nodeId, payload, issuedAt: op.now };
+}
+
+const accountOf = ({ actor }: Op): AccountId | undefined => (actor.kind === 'account' ? actor.accountId : undefined);
+
+/** Throws `invalid` for a token that there is not, and for one that has its node. */
+export async function checkSignupToken(db: Db, token: string): Promise<void> {
+  const early = await findEarlyAccess(db, token);
+  if (!early) throw new AppError('invalid', 'Invalid signup_token: ask for one with POST /v1/early-access');
+  if (early.node_id !== null) throw new AppError('invalid', 'Signup token already linked to another node');
+}

@@ -1,0 +1,51 @@
+import type { Op } from '../../kernel/op.ts';
+import { SECOND } from '../../kernel/time.ts';
+import { deriveKey, seal, unseal } from '../../platform/crypto.ts';
+import { makeRsaKey, readRs256, readRsaKey, signRs256, type PublicJwk, type RsaKey } from '../../platform/rs256.ts';
+import { findSigningKey, insertSigningKey } from './signing-store.ts';
+import type { GridWorld } from './world.ts';
+
+export const ISSUER = 'botnode-orchestrator';
+export const AUDIENCE = 'botnode-grid';
+const SEALED_FOR = 'signing key of the grid';
+
+/** What the grid signs: a node's session, and a certificate of its reputation. Neither can be used as the other. */
+const TYPES = { session: 'JWT', certificate: 'cri+jwt' } as const;
+export type TokenType = keyof typeof TYPES;
+
+export type Claims = Record<string, unknown> & { sub: string };
+
+export type Signing = {
+  sign(op: Op, type: TokenType, claims: Claims, lifetimeMs: number): Promise<string>;
+  /** What a token of ours says while it holds. */
+  read(op: Op, type: TokenType, token: string): Promise<Record<string, unknown> | undefined>;
+  publicKey(): Promise<PublicJwk>;
+};
+
+/** The key that signs for this installation: the first process that needs it makes it, and all use that one. */
+export function createSigning({ db, secret, clock }: Pick<GridWorld, 'db' | 'secret' | 'clock'>): Signing {
+  const sealing = deriveKey(secret, SEALED_FOR);
+  let known: RsaKey | undefined;
+  const key = async (): Promise<RsaKey> => {
+    known ??= await open();
+    return known;
+  };
+  async function open(): Promise<RsaKey> {
+    const kept = await findSigningKey(db);
+    if (kept) return readRsaKey(unseal(sealing, kept, SEALED_FOR));
+    const sealed = seal(sealing, await makeRsaKey(), SEALED_FOR);
+    return readRsaKey(
+      unseal(sealing, await db.transact((tx) => insertSigningKey(tx, sealed, clock.now())), SEALED_FOR),
+    );
+  }
+  return {
+    async sign(op, type, claims, lifetimeMs) {
+      const iat = Math.floor(op.now.getTime() / SECOND);
+      const held = { ...claims, iss: ISSUER, aud: AUDIENCE, iat, exp: iat + lifetimeMs / SECOND };
+      return signRs256(await key(), TYPES[type], held);
+    },
+    read: async (op, type, token) =>
+      readRs256(await key(), TYPES[type], token, { issuer: ISSUER, audience: AUDIENCE, now: op.now }),
+    publicKey: async () => (await key()).jwk,
+  };
+}
