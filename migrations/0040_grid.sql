@@ -29,7 +29,11 @@ create table grid_nodes (
   active         boolean not null default true,
   sandbox        boolean not null default false,
   strikes        integer not null default 0 check (strikes >= 0),
-  -- What the reputation index came to when it last changed, less what strikes have taken from it.
+  -- The reputation index as it was last computed, and whether something has happened since that it depends on.
+  cri            numeric(4, 1) not null default 30 check (cri between 0 and 100),
+  cri_at         timestamptz not null,
+  cri_outdated   boolean not null default false,
+  -- The index when it last changed, less what strikes have taken from it since.
   reputation     numeric(5, 2) not null default 30 check (reputation between 0 and 100),
   genesis_rank   integer unique check (genesis_rank >= 1),
   genesis_at     timestamptz,
@@ -50,6 +54,8 @@ create table grid_nodes (
   check ((genesis_rank is null) = (genesis_at is null)),
   check ((pioneer_rank is null) = (pioneer_at is null))
 ) with (fillfactor = 80);
+create index grid_nodes_to_refresh on grid_nodes (cri_at) where active;
+create index grid_nodes_outdated on grid_nodes (cri_at) where active and cri_outdated;
 create index grid_nodes_by_spent on grid_nodes (spent desc, seq) where active and not sandbox;
 
 -- Who wants to be told early. The token is linked to a node when it is verified with it.

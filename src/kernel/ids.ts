@@ -28,6 +28,9 @@ const PREFIX = {
   listing: '',
   escrow: '',
   gridTask: '',
+  bounty: '',
+  submission: '',
+  benchmark: 'bench_',
   request: 'req_',
 } as const;
 
@@ -47,6 +50,9 @@ export type TransferId = Id<'transfer'>;
 export type ListingId = Id<'listing'>;
 export type EscrowId = Id<'escrow'>;
 export type GridTaskId = Id<'gridTask'>;
+export type BountyId = Id<'bounty'>;
+export type SubmissionId = Id<'submission'>;
+export type BenchmarkId = Id<'benchmark'>;
 
 declare const node: unique symbol;
 /** The name of a node of the grid, which its owner has chosen. */

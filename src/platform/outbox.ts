@@ -36,24 +36,21 @@ const BATCH = 250;
 /** Writes a fact in the transaction of the change that it tells of. */
 export const recordFact = (tx: Tx, op: Op, fact: NewFact): Promise<void> => recordFacts(tx, op, [fact]);
 
-/** Writes many facts with one statement, in their order. */
+/** Writes facts, in this order and in one statement. */
 export async function recordFacts(tx: Tx, op: Op, facts: readonly NewFact[]): Promise<void> {
   if (facts.length === 0) return;
+  const rows = facts.map((fact) => ({
+    id: newId(op, 'fact', `${fact.type}:${fact.subject}`),
+    type: fact.type,
+    subject: fact.subject,
+    account_id: fact.accountId ?? null,
+    data: fact.data,
+  }));
   await tx.query(
     `insert into facts (id, at, type, subject, account_id, request_id, data)
-     select fact.id, $1, fact.type, fact.subject, fact.account_id, $2, fact.data
-       from unnest($3::text[], $4::text[], $5::text[], $6::uuid[], $7::jsonb[]) with ordinality
-         as fact (id, type, subject, account_id, data, place)
-      order by fact.place`,
-    [
-      op.now,
-      op.requestId,
-      facts.map(({ type, subject }) => newId(op, 'fact', `${type}:${subject}`)),
-      facts.map(({ type }) => type),
-      facts.map(({ subject }) => subject),
-      facts.map(({ accountId }) => accountId ?? null),
-      facts.map(({ data }) => JSON.stringify(data)),
-    ],
+     select f.id, $2, f.type, f.subject, f.account_id, $3, f.data
+       from jsonb_to_recordset($1) as f (id text, type text, subject text, account_id uuid, data jsonb)`,
+    [JSON.stringify(rows), op.now, op.requestId],
   );
 }
 

@@ -12,9 +12,12 @@ const ALGORITHM = 'sha256';
 export type PublicJwk = { kty: 'RSA'; n: string; e: string; alg: 'RS256'; use: 'sig'; kid: string };
 
 /** A key whose tokens anybody can check. */
-export type RsaKey = { kid: string; private: KeyObject; public: KeyObject; jwk: PublicJwk };
+export type RsaKey = { kid: string; private: KeyObject; public: KeyObject; jwk: PublicJwk; pem: string };
 
-export type SignedClaims = Record<string, unknown> & { iss: string; aud: string; exp: number };
+export type SignedClaims = Record<string, unknown> & { iss: string; aud?: string; exp: number };
+
+/** One kind of token: its `typ`, who makes it, and for whom, where it is not for everybody (RFC 8725). */
+export type SignedKind = { typ: string; issuer: string; audience: string | undefined };
 
 /** A new private key as PKCS #8. */
 export async function makeRsaKey(): Promise<Buffer> {
@@ -28,7 +31,8 @@ export function readRsaKey(pkcs8: Buffer): RsaKey {
   const { n = '', e = '' } = publicKey.export({ format: 'jwk' });
   // The thumbprint of the key (RFC 7638).
   const kid = sha256(JSON.stringify({ e, kty: 'RSA', n })).toString('base64url');
-  return { kid, private: key, public: publicKey, jwk: { kty: 'RSA', n, e, alg: 'RS256', use: 'sig', kid } };
+  const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
+  return { kid, private: key, public: publicKey, pem, jwk: { kty: 'RSA', n, e, alg: 'RS256', use: 'sig', kid } };
 }
 
 /** A JSON Web Token (RFC 7519) with a signature that anybody can check. */
@@ -40,9 +44,9 @@ export function signRs256(key: RsaKey, typ: string, claims: SignedClaims): strin
 /** The claims of a token of this kind that this key has signed and that holds at `now`; undefined for any other text. */
 export function readRs256(
   key: RsaKey,
-  typ: string,
+  { typ, issuer, audience }: SignedKind,
   token: string,
-  { issuer, audience, now }: { issuer: string; audience: string; now: Date },
+  now: Date,
 ): SignedClaims | undefined {
   if (token.length > MAX_TOKEN_LENGTH || !looksLikeToken(token)) return undefined;
   const [header = '', payload = '', signature = ''] = token.split('.');

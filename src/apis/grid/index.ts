@@ -1,9 +1,17 @@
 import type { Grid } from '../../domains/grid/index.ts';
 import { MINUTE } from '../../kernel/time.ts';
 import type { Api } from '../contract.ts';
+import { bountyRoutes } from './bounties.ts';
+import { canaryRoutes } from './canary.ts';
 import { ErrorBody, presentError } from './errors.ts';
 import { gridFrame } from './frame.ts';
+import { levelRoutes } from './levels.ts';
+import { marketRoutes } from './market.ts';
+import { nodesRoutes } from './nodes.ts';
 import { registrationRoutes } from './registration.ts';
+import { reportRoutes } from './reports.ts';
+import { reputationRoutes } from './reputation.ts';
+import { sessionRoutes } from './sessions.ts';
 
 /** Requests of one node, where its routes set no narrower limit. */
 const ACCOUNT_LIMIT = { name: 'grid', max: 300, windowMs: MINUTE };
@@ -17,7 +25,17 @@ export type GridDomains = { grid: Grid; publicUrl: () => string };
 
 /** The grid contract (seed 002). */
 export function gridApis(domains: GridDomains): Api[] {
-  const routes = [...registrationRoutes(domains)];
+  const routes = [
+    ...registrationRoutes(domains),
+    ...sessionRoutes(domains),
+    ...nodesRoutes(domains),
+    ...canaryRoutes(domains),
+    ...marketRoutes(domains),
+    ...reputationRoutes(domains),
+    ...levelRoutes(domains),
+    ...reportRoutes(domains),
+    ...bountyRoutes(domains.grid),
+  ];
   const paths = new Set(routes.map(({ path }) => path));
   return [
     {

@@ -1,9 +1,8 @@
 import { z } from 'zod';
 import { CHALLENGE_MS, INITIAL_BALANCE, shortDecimals, type Grid } from '../../domains/grid/index.ts';
-import { MINUTE } from '../../kernel/time.ts';
+import { MINUTE, SECOND } from '../../kernel/time.ts';
 import { ok, route, type Route } from '../contract.ts';
-import { naive } from './present.ts';
-import { Amount, NodeName, Timestamp } from './wire.ts';
+import { Amount, NodeName } from './wire.ts';
 
 const TAG = 'Grid: nodes';
 const REGISTER_LIMIT = { name: 'grid-register', max: 5, windowMs: MINUTE };
@@ -28,7 +27,7 @@ const RegistrationShown = z.object({
     payload: z.array(z.int()),
     instruction: z.string(),
     timeout_ms: z.int(),
-    ts: Timestamp,
+    ts: z.number().meta({ description: 'Seconds since 1970.' }),
   }),
 });
 const VerificationShown = z.object({
@@ -65,7 +64,7 @@ export const registrationRoutes = ({ grid }: { grid: Grid }): Route[] => [
           payload,
           instruction: INSTRUCTION,
           timeout_ms: CHALLENGE_MS,
-          ts: naive(issuedAt),
+          ts: issuedAt.getTime() / SECOND,
         },
       } satisfies z.input<typeof RegistrationShown>);
     },

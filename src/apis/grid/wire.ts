@@ -38,6 +38,12 @@ export const givenAmount = ({ max, least }: { max: number; least?: number }) =>
       return z.NEVER;
     });
 
+/** An amount in a query that others are compared with: nothing is one too. */
+export const boundAmount = z
+  .string()
+  .regex(NUMBER, { error: 'must be a decimal number' })
+  .transform((text) => nearestTck(Number(text)));
+
 const MAX_DIGITS = 9;
 
 /** A whole number in a query, in digits. */

@@ -1,12 +1,52 @@
 import type { SweepDefinition } from '../../platform/jobs/index.ts';
+import { createBounties } from './bounties/index.ts';
+import { createEscrows } from './escrow/index.ts';
 import { createHooks } from './hooks/index.ts';
+import { createMarket } from './market/index.ts';
 import { createNodes } from './nodes/index.ts';
+import { createReputation } from './reputation/index.ts';
+import { createSandbox } from './sandbox/index.ts';
 import { createSigning } from './signing.ts';
 import type { GridWorld } from './world.ts';
 
+export {
+  BOUNTY_CATEGORIES,
+  BOUNTY_STATES,
+  MAX_DEADLINE_DAYS,
+  MAX_REWARD_TCK,
+  MAX_TAG_LENGTH,
+  MAX_TAGS,
+  MIN_REWARD_TCK,
+  type Bounty,
+  type Submission,
+} from './bounties/bounty.ts';
+export type { Award, Cancellation } from './bounties/end.ts';
+export type { ShownSubmission } from './bounties/index.ts';
+export { BOUNTY_SORTS } from './bounties/store.ts';
 export { MAX_NODE_ID_LENGTH, MIN_NODE_ID_LENGTH, NODE_ID_PATTERN, type Node } from './nodes/node.ts';
+export { MAX_CANARY } from './nodes/canary.ts';
 export { CHALLENGE_MS } from './nodes/challenge.ts';
+export { SESSION_SECONDS } from './nodes/session.ts';
+export type { Activity } from './nodes/store.ts';
 export { asNumber, decimals, INITIAL_BALANCE, LISTING_FEE, nearestTck, shortDecimals } from './money.ts';
+export { MAX_CATEGORY_LENGTH, MAX_LABEL_LENGTH, MAX_PRICE, SKILL_TYPES, type Skill } from './market/skill.ts';
+export type { PriceStats } from './market/store.ts';
+export type { Rating } from './reputation/certificate.ts';
+export {
+  ageDays,
+  FORMULA,
+  MOST,
+  partnersOf,
+  PER_STRIKE,
+  shareOf,
+  tradesOf,
+  type Cri,
+  type Factor,
+  type Penalty,
+} from './reputation/cri.ts';
+export { LEAST_LEVEL, levelOf, LEVELS, progressOf, type Level, type Progress } from './reputation/levels.ts';
+export type { Reported } from './reputation/report.ts';
+export { SANDBOX_BALANCE, SANDBOX_LIFE_DAYS, SANDBOX_REPUTATION, type Share, type Trade } from './sandbox/sandbox.ts';
 export type { GridSettings, NodeOp, ReportPolicy } from './world.ts';
 
 export type Grid = ReturnType<typeof createGrid>;
@@ -15,7 +55,12 @@ export type Grid = ReturnType<typeof createGrid>;
 export function createGrid(world: GridWorld) {
   const signing = createSigning(world);
   const nodes = createNodes(world, signing);
-  const sweeps: SweepDefinition[] = [...nodes.sweeps];
+  const market = createMarket(world);
+  const reputation = createReputation(world, signing);
+  const escrow = createEscrows(world);
+  const bounties = createBounties(world);
+  const sandbox = createSandbox(world);
   const hooks = createHooks();
-  return { nodes, hooks, sweeps };
+  const sweeps: SweepDefinition[] = [nodes, reputation, escrow, bounties, sandbox].flatMap((part) => part.sweeps);
+  return { nodes, market, reputation, escrow, bounties, sandbox, hooks, sweeps };
 }

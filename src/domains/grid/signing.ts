@@ -10,7 +10,11 @@ export const AUDIENCE = 'botnode-grid';
 const SEALED_FOR = 'signing key of the grid';
 
 /** What the grid signs: a node's session, and a certificate of its reputation. Neither can be used as the other. */
-const TYPES = { session: 'JWT', certificate: 'cri+jwt' } as const;
+const TYPES = {
+  session: { typ: 'JWT', audience: AUDIENCE },
+  // Anybody may read it.
+  certificate: { typ: 'cri+jwt', audience: undefined },
+} as const;
 export type TokenType = keyof typeof TYPES;
 
 export type Claims = Record<string, unknown> & { sub: string };
@@ -19,7 +23,7 @@ export type Signing = {
   sign(op: Op, type: TokenType, claims: Claims, lifetimeMs: number): Promise<string>;
   /** What a token of ours says while it holds. */
   read(op: Op, type: TokenType, token: string): Promise<Record<string, unknown> | undefined>;
-  publicKey(): Promise<PublicJwk>;
+  publicKey(): Promise<{ jwk: PublicJwk; pem: string }>;
 };
 
 /** The key that signs for this installation: the first process that needs it makes it, and all use that one. */
@@ -41,11 +45,14 @@ export function createSigning({ db, secret, clock }: Pick<GridWorld, 'db' | 'sec
   return {
     async sign(op, type, claims, lifetimeMs) {
       const iat = Math.floor(op.now.getTime() / SECOND);
-      const held = { ...claims, iss: ISSUER, aud: AUDIENCE, iat, exp: iat + lifetimeMs / SECOND };
-      return signRs256(await key(), TYPES[type], held);
+      const { typ, audience: aud } = TYPES[type];
+      const held = { ...claims, iss: ISSUER, ...(aud && { aud }), iat, exp: iat + lifetimeMs / SECOND };
+      return signRs256(await key(), typ, held);
     },
-    read: async (op, type, token) =>
-      readRs256(await key(), TYPES[type], token, { issuer: ISSUER, audience: AUDIENCE, now: op.now }),
-    publicKey: async () => (await key()).jwk,
+    read: async (op, type, token) => readRs256(await key(), { ...TYPES[type], issuer: ISSUER }, token, op.now),
+    publicKey: async () => {
+      const { jwk, pem } = await key();
+      return { jwk, pem };
+    },
   };
 }

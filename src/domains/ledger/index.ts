@@ -22,10 +22,13 @@ import {
   findBalance,
   findBalances,
   findSums,
+  movementsThrough,
   newestChanges,
   open,
+  sumReceived,
   totals,
   type BalanceRow,
+  type MovementRow,
   type Outcome,
   type Result,
   type StatementRow,
@@ -61,6 +64,16 @@ export type Change = {
   description: string;
   amount: Money;
   availableAfter: Money;
+  at: Date;
+};
+
+/** What one transfer moved on one account. */
+export type Movement = {
+  account: Code;
+  type: string;
+  description: string;
+  amount: Money;
+  postedAfter: Money;
   at: Date;
 };
 
@@ -115,6 +128,10 @@ export type Ledger = {
   balances<C extends Currency>(db: Db, accounts: readonly Code<C>[]): Promise<Map<Code<C>, Balance<C>>>;
   /** Newest first. */
   statement(db: Db, account: Code, page: { limit: number; before?: bigint }): Promise<Page<Change, bigint>>;
+  /** All legs of the transfers through an account, oldest first; of one with few. */
+  movements(db: Db, account: Code): Promise<Movement[]>;
+  /** All that has come to an account by entries of these types. */
+  received<C extends Currency>(db: Db, account: Code<C>, types: readonly string[]): Promise<Money<C>>;
   sums<C extends Currency>(db: Db, account: Code<C>): Promise<Sums<C>>;
   /** Pages count from 1; one past the last is empty. */
   numberedPage<C extends Currency>(
@@ -126,6 +143,9 @@ export type Ledger = {
   /** What all accounts of each kind have posted. */
   totals(db: Db): Promise<Total[]>;
 };
+
+/** Legs that are read at once: accounts that are read like this have a beginning and an end. */
+const MAX_MOVEMENTS = 1_000;
 
 export function createLedger({ db }: { db: Database }): Ledger {
   const submit = createBatcher(db);
@@ -160,6 +180,9 @@ export function createLedger({ db }: { db: Database }): Ledger {
     balance: (reader, account) => balance(reader, account),
     balances: (reader, accounts) => balances(reader, accounts),
     statement: (reader, account, page) => statement(reader, account, page),
+    movements: async (reader, account) => (await movementsThrough(reader, account, MAX_MOVEMENTS)).map(movementOf),
+    received: async <C extends Currency>(reader: Db, account: Code<C>, types: readonly string[]) =>
+      (await sumReceived(reader, account, types)) as Money<C>,
     sums: async (reader, account) => (await numbers(reader, account)).sums,
     numberedPage,
     reconcile,
@@ -240,6 +263,15 @@ async function statement(
   const rows = await newestChanges(db, account, { limit: limit + 1, before });
   return pageOf(rows.map(changeOf), limit, (change) => change.seq);
 }
+
+const movementOf = (row: MovementRow): Movement => ({
+  account: row.account,
+  type: row.type,
+  description: row.description,
+  amount: row.posted_delta as Money,
+  postedAfter: row.posted_after as Money,
+  at: row.at,
+});
 
 const changeOf = (row: StatementRow): Change => ({
   id: row.transfer_id,

@@ -96,6 +96,44 @@ export async function dueHolds(db: Db, now: Date, limit: number): Promise<Transf
   return rows.map((row) => row.id);
 }
 
+/** What one transfer did to one account. */
+export type MovementRow = {
+  account: Code;
+  type: string;
+  description: string;
+  posted_delta: bigint;
+  posted_after: bigint;
+  at: Date;
+};
+
+/** Everything that transfers through an account moved, there and elsewhere, in the order of its own entries. */
+export const movementsThrough = (db: Db, code: Code, limit: number): Promise<MovementRow[]> =>
+  db.query<MovementRow>(
+    `select o.code as account, coalesce(l.type, t.type) as type, t.description, l.posted_delta, l.posted_after, t.at
+       from ledger_accounts a
+       join ledger_entries e on e.account_id = a.id
+       join ledger_transfers t on t.id = e.transfer_id
+       join ledger_entries l on l.transfer_id = t.id
+       join ledger_accounts o on o.id = l.account_id
+      where a.code = $1 and l.posted_delta <> 0
+      order by e.seq, l.posted_delta, o.code
+      limit $2`,
+    [code, limit],
+  );
+
+/** Everything that came to an account by entries of these types. */
+export async function sumReceived(db: Db, code: Code, types: readonly string[]): Promise<bigint> {
+  const [row] = await db.query<{ sum: string }>(
+    `select coalesce(sum(e.posted_delta), 0)::text as sum
+       from ledger_accounts a
+       join ledger_entries e on e.account_id = a.id
+       join ledger_transfers t on t.id = e.transfer_id
+      where a.code = $1 and e.posted_delta > 0 and coalesce(e.type, t.type) = any ($2)`,
+    [code, types],
+  );
+  return BigInt(row?.sum ?? 0);
+}
+
 /** What all accounts of one kind (`wallet`, `mint`, `revenue`) have posted together. */
 export type Total = { currency: Currency; kind: string; posted: bigint };
 

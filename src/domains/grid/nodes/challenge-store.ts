@@ -57,3 +57,31 @@ export async function linkEarlyAccess(tx: Tx, token: string, nodeId: NodeId): Pr
   );
   return rows.length > 0;
 }
+
+export type NewEarlyAccess = {
+  token: string;
+  email: string;
+  nodeName: string | undefined;
+  agentType: string | undefined;
+  primaryCapability: string | undefined;
+  whyJoining: string | undefined;
+  createdAt: Date;
+};
+
+/** False where the same request has done it before. */
+export async function insertEarlyAccess(tx: Tx, row: NewEarlyAccess): Promise<boolean> {
+  const rows = await tx.query(
+    `insert into grid_early_access (token, email, node_name, agent_type, primary_capability, why_joining, created_at)
+     values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing returning 1`,
+    [
+      row.token,
+      row.email,
+      row.nodeName ?? null,
+      row.agentType ?? null,
+      row.primaryCapability ?? null,
+      row.whyJoining ?? null,
+      row.createdAt,
+    ],
+  );
+  return rows.length > 0;
+}

@@ -1,16 +1,19 @@
 import { AppError } from '../../../kernel/errors.ts';
-import { parseNodeId } from '../../../kernel/ids.ts';
+import { parseNodeId, type NodeId } from '../../../kernel/ids.ts';
 import type { AccountOp, Op } from '../../../kernel/op.ts';
 import { MINUTE, after } from '../../../kernel/time.ts';
 import { defineSweep } from '../../../platform/jobs/index.ts';
 import type { Limit } from '../../../platform/limits.ts';
+import { wallet } from '../../ledger/index.ts';
 import type { Signing } from '../signing.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
+import { setCanary, type CanaryChange } from './canary.ts';
 import { deleteExpiredChallenges } from './challenge-store.ts';
+import { signUpEarly, type EarlyAccessWish } from './early-access.ts';
 import type { Node } from './node.ts';
 import { register, type RegistrationWish } from './register.ts';
 import { enter, issueSession, nodeRecogniser, requireKey, type Recognise } from './session.ts';
-import { findNode } from './store.ts';
+import { activityOf, findNode } from './store.ts';
 import { verify, type Attempt } from './verify.ts';
 
 /** Processes whose clocks differ by less than this agree on which challenges have expired. */
@@ -40,6 +43,12 @@ export function createNodes(world: GridWorld, signing: Signing) {
     },
     /** Throws `not_found`. */
     get: (text: string) => get(world, text),
+    setCanary: (op: NodeOp, change: CanaryChange) => setCanary(world, op, change),
+    /** What a node has to spend. */
+    balance: async (node: Pick<Node, 'accountId'>) =>
+      (await world.ledger.balance(db, wallet(node.accountId, 'TCK'))).available,
+    activity: (id: NodeId) => activityOf(db, id),
+    signUpEarly: (op: Op, wish: EarlyAccessWish) => signUpEarly(world, op, wish),
     publicKey: () => signing.publicKey(),
     sweeps: [
       defineSweep({

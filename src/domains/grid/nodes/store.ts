@@ -1,5 +1,5 @@
 import type { AccountId, NodeId } from '../../../kernel/ids.ts';
-import { tck } from '../../../kernel/money.ts';
+import { tck, type Tck } from '../../../kernel/money.ts';
 import type { Db, Tx } from '../../../platform/db.ts';
 import type { Node } from './node.ts';
 
@@ -23,7 +23,7 @@ type NodeRow = {
 };
 
 /** What `nodeOf` reads. */
-export const NODE_COLUMNS = `id, account_id, active, sandbox, strikes, reputation, genesis_rank, genesis_at, pioneer_rank,
+const NODE_COLUMNS = `id, account_id, active, sandbox, strikes, reputation, genesis_rank, genesis_at, pioneer_rank,
   pioneer_at, signup_token, canary_daily, canary_task, spent, created_at, last_active_at`;
 
 const badgeOf = (rank: number | null, at: Date | null) => (rank === null || at === null ? undefined : { rank, at });
@@ -55,6 +55,11 @@ export async function findNodeOf(db: Db, accountId: AccountId): Promise<Node | u
   return row && nodeOf(row);
 }
 
+export async function findNodes(db: Db, ids: readonly NodeId[]): Promise<Node[]> {
+  const rows = await db.query<NodeRow>(`select ${NODE_COLUMNS} from grid_nodes where id = any ($1)`, [ids]);
+  return rows.map(nodeOf);
+}
+
 export type NewNode = {
   id: NodeId;
   accountId: AccountId;
@@ -66,8 +71,8 @@ export type NewNode = {
 /** False where the name, or the account, has a node already. */
 export async function insertNode(tx: Tx, node: NewNode): Promise<boolean> {
   const rows = await tx.query(
-    `insert into grid_nodes (id, account_id, sandbox, signup_token, created_at, last_active_at)
-     values ($1, $2, $3, $4, $5, $5)
+    `insert into grid_nodes (id, account_id, sandbox, signup_token, created_at, last_active_at, cri_at)
+     values ($1, $2, $3, $4, $5, $5, $5)
      on conflict do nothing
      returning 1`,
     [node.id, node.accountId, node.sandbox, node.signupToken ?? null, node.createdAt],
@@ -110,4 +115,38 @@ export async function countSpending(
     [id, amount, locked, now],
   );
   return row;
+}
+
+type Canary = Node['canary'];
+
+/** Undefined for a node that is banned. */
+export async function putCanary(
+  tx: Tx,
+  id: NodeId,
+  { daily, perTask }: { daily?: Tck | null | undefined; perTask?: Tck | null | undefined },
+): Promise<Canary | undefined> {
+  const [row] = await tx.query<{ canary_daily: bigint | null; canary_task: bigint | null }>(
+    `update grid_nodes
+        set canary_daily = case when $2 then $3::bigint else canary_daily end,
+            canary_task = case when $4 then $5::bigint else canary_task end
+      where id = $1 and active
+      returning canary_daily, canary_task`,
+    [id, daily !== undefined, daily ?? null, perTask !== undefined, perTask ?? null],
+  );
+  return row && { daily: capOf(row.canary_daily), perTask: capOf(row.canary_task) };
+}
+
+/** What a node has under way and has done. Shadow tasks count for nothing. */
+export type Activity = { purchased: number; completed: number; pendingEscrows: number };
+
+export async function activityOf(db: Db, id: NodeId): Promise<Activity> {
+  const [row] = await db.query<{ purchased: number; completed: number; pending: number }>(
+    `select (select count(*)::int from grid_tasks where buyer_id = $1 and not shadow) as purchased,
+            (select count(*)::int from grid_tasks
+              where seller_id = $1 and not shadow and status in ('COMPLETED', 'SETTLED')) as completed,
+            (select count(*)::int from grid_escrows
+              where buyer_id = $1 and state in ('PENDING', 'AWAITING_SETTLEMENT')) as pending`,
+    [id],
+  );
+  return { purchased: row?.purchased ?? 0, completed: row?.completed ?? 0, pendingEscrows: row?.pending ?? 0 };
 }

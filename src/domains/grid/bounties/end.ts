@@ -1,0 +1,139 @@
+import { AppError, assert } from '../../../kernel/errors.ts';
+import { parseId, type AccountId, type BountyId, type NodeId } from '../../../kernel/ids.ts';
+import { tck, type Tck } from '../../../kernel/money.ts';
+import { newId, type Op } from '../../../kernel/op.ts';
+import type { Tx } from '../../../platform/db.ts';
+import { recordFact } from '../../../platform/outbox.ts';
+import { bounty as bountyAccount, VAULT, wallet } from '../../ledger/index.ts';
+import { taxOf } from '../money.ts';
+import { findNode } from '../nodes/store.ts';
+import type { GridWorld, NodeOp } from '../world.ts';
+import type { Bounty, Submission } from './bounty.ts';
+import { lockOwn } from './policy.ts';
+import { dueBounties, endBounty, findSubmission, lockBounty } from './store.ts';
+
+export type Award = { bountyId: BountyId; winnerId: NodeId; payout: Tck; tax: Tck; awardedAt: Date };
+export type Cancellation = { bountyId: BountyId; refunded: Tck; cancelledAt: Date };
+
+/** Bounties that one run of the sweep expires. */
+const BATCH = 100;
+
+const notOpen = (): AppError => new AppError('invalid', 'Bounty is not open');
+
+/** Gives the reward, less the tax, to whoever handed in a submission; the others are rejected. */
+export function award({ db, ledger }: GridWorld, op: NodeOp, reference: string, submissionId: string): Promise<Award> {
+  return db.transact(async (tx) => {
+    const bounty = await lockOwn(tx, op, reference, 'award');
+    const submission = await findChosen(tx, bounty, submissionId);
+    if (op.seed && bounty.winnerSubmissionId === submission.id) return awardOf(bounty, submission, bounty.endedAt);
+    if (bounty.state !== 'open') throw notOpen();
+    if (submission.state !== 'pending') throw new AppError('invalid', 'Submission is not pending');
+    const winner = await findNode(tx, submission.solverId);
+    if (!winner?.active) throw new AppError('invalid', 'The solver of this submission is not active any more');
+    const end = { state: 'awarded', winnerId: winner.id, submissionId: submission.id } as const;
+    if (!(await endBounty(tx, bounty.id, end, op.now))) throw notOpen();
+    const awarded = awardOf(bounty, submission, op.now);
+    await ledger.transfer(tx, op, payment(op, bounty, awarded, winner.accountId));
+    await recordFact(tx, op, {
+      type: 'bounty.awarded',
+      subject: bounty.id,
+      accountId: winner.accountId,
+      data: {
+        nodes: [winner.id, bounty.creatorId],
+        submission_id: submission.id,
+        winner_node_id: winner.id,
+        payout: String(awarded.payout),
+      },
+    });
+    return awarded;
+  });
+}
+
+async function findChosen(tx: Tx, bounty: Bounty, reference: string): Promise<Submission> {
+  const id = parseId('submission', reference);
+  const submission = id && (await findSubmission(tx, id));
+  if (submission?.bountyId !== bounty.id) throw new AppError('not_found', 'Submission not found');
+  return submission;
+}
+
+function awardOf(bounty: Bounty, { solverId }: Submission, awardedAt: Date | undefined): Award {
+  assert(awardedAt, 'an awarded bounty has ended');
+  const tax = taxOf(bounty.reward);
+  return { bountyId: bounty.id, winnerId: solverId, payout: tck(bounty.reward - tax), tax, awardedAt };
+}
+
+const payment = (op: Op, { id, reward }: Bounty, { payout, tax }: Award, winner: AccountId) => ({
+  id: newId(op, 'transfer', 'bounty release'),
+  type: 'BOUNTY_RELEASE',
+  description: `Reward of bounty ${id}`,
+  metadata: { bounty_id: id },
+  legs: [
+    { account: bountyAccount(id), amount: tck(-reward) },
+    { account: wallet(winner, 'TCK'), amount: payout },
+    ...(tax > 0n ? [{ account: VAULT, amount: tax, type: 'PROTOCOL_TAX' }] : []),
+  ],
+});
+
+/** Takes an open bounty back; what was handed in for it is rejected. */
+export function cancel(world: GridWorld, op: NodeOp, reference: string): Promise<Cancellation> {
+  return world.db.transact(async (tx) => {
+    const bounty = await lockOwn(tx, op, reference, 'cancel');
+    const over = op.seed && bounty.state === 'cancelled' ? bounty.endedAt : undefined;
+    if (!over && !(await giveBack(world, tx, op, bounty, 'cancelled'))) throw notOpen();
+    return { bountyId: bounty.id, refunded: bounty.reward, cancelledAt: over ?? op.now };
+  });
+}
+
+export type Expiry = { expired: number; failed: number };
+
+/** Gives back the rewards of bounties whose deadline has come. One that fails hinders no other. */
+export async function expireDue(world: GridWorld, op: Op): Promise<Expiry> {
+  const due = await dueBounties(world.db, op.now, BATCH);
+  const expiry = { expired: 0, failed: 0 };
+  for (const id of due) {
+    try {
+      if (await expire(world, op, id)) expiry.expired++;
+    } catch (error) {
+      expiry.failed++;
+      world.log.error({ err: error, bountyId: id }, 'a bounty could not be expired');
+    }
+  }
+  return expiry;
+}
+
+const expire = ({ db, ...world }: GridWorld, op: Op, id: BountyId): Promise<boolean> =>
+  db.transact(async (tx) => {
+    const bounty = await lockBounty(tx, id);
+    return bounty !== undefined && giveBack({ db, ...world }, tx, op, bounty, 'expired');
+  });
+
+/** Ends a bounty in which nobody has won. False where it was over already. */
+async function giveBack(
+  { ledger }: GridWorld,
+  tx: Tx,
+  op: Op,
+  bounty: Bounty,
+  state: 'cancelled' | 'expired',
+): Promise<boolean> {
+  const { id, creatorId, reward } = bounty;
+  if (!(await endBounty(tx, id, { state }, op.now))) return false;
+  const creator = await findNode(tx, creatorId);
+  assert(creator, 'a bounty has a creator');
+  await ledger.transfer(tx, op, {
+    id: newId(op, 'transfer', `bounty refund ${id}`),
+    type: 'BOUNTY_REFUND',
+    description: `Reward of bounty ${id}, given back`,
+    metadata: { bounty_id: id },
+    legs: [
+      { account: bountyAccount(id), amount: tck(-reward) },
+      { account: wallet(creator.accountId, 'TCK'), amount: reward },
+    ],
+  });
+  await recordFact(tx, op, {
+    type: `bounty.${state}`,
+    subject: id,
+    accountId: creator.accountId,
+    data: { nodes: [creatorId], refunded: String(reward) },
+  });
+  return true;
+}

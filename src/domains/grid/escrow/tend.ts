@@ -1,0 +1,191 @@
+import { AppError } from '../../../kernel/errors.ts';
+import type { EscrowId } from '../../../kernel/ids.ts';
+import { tck, type Tck } from '../../../kernel/money.ts';
+import type { Op } from '../../../kernel/op.ts';
+import { after, MINUTE } from '../../../kernel/time.ts';
+import type { Tx } from '../../../platform/db.ts';
+import { recordFacts } from '../../../platform/outbox.ts';
+import type { GridWorld, NodeOp } from '../world.ts';
+import type { Court } from './court.ts';
+import { insertDecisions, insertValidations } from './decision-store.ts';
+import { splitOf, type Escrow } from './escrow.ts';
+import { escrowFact } from './facts.ts';
+import { partyEscrow } from './open.ts';
+import { paySellers, refundBuyers, taxOn } from './settle.ts';
+import { askFirst, dueEscrows, findDue, moveEscrows, overdueEscrows, postpone, type Due } from './store.ts';
+import { followEscrows } from './task-store.ts';
+import { judgeAll, type Judgement } from './verdict.ts';
+
+/** Escrows that are settled in one transaction. */
+const BATCH = 500;
+/** Of those that have to be judged: a customer's pattern may take as long as the court lets it. */
+const RULED_BATCH = 50;
+/** What could not be settled is tried again after this time. */
+const RETRY_MS = 5 * MINUTE;
+
+/** What stands behind settling. */
+export type Settling = GridWorld & { court: Court };
+
+/** What a round has done. `flagged`: the operator has to decide. `failed`: tried again later. */
+export type Tally = { settled: number; refunded: number; flagged: number; failed: number; tax: Tck };
+const NOTHING: Tally = { settled: 0, refunded: 0, flagged: 0, failed: 0, tax: tck(0n) };
+
+const sumOf = (tallies: readonly Tally[]): Tally =>
+  tallies.reduce(
+    (sum, one) => ({
+      settled: sum.settled + one.settled,
+      refunded: sum.refunded + one.refunded,
+      flagged: sum.flagged + one.flagged,
+      failed: sum.failed + one.failed,
+      tax: tck(sum.tax + one.tax),
+    }),
+    NOTHING,
+  );
+
+/** Settles a batch of what is due: first what needs no judging, so that nobody's rules hold up others' money. */
+export async function settleDue(world: Settling, op: Op): Promise<Tally> {
+  const plain = await dueEscrows(world.db, op.now, { ruled: false, limit: BATCH });
+  const ruled = await dueEscrows(world.db, op.now, { ruled: true, limit: RULED_BATCH });
+  return sumOf([await judgeAndDecide(world, op, plain), await judgeAndDecide(world, op, ruled)]);
+}
+
+/** All of it: a round that settles nothing is the last. */
+export async function settleEverything(world: Settling, op: Op): Promise<Tally> {
+  const rounds: Tally[] = [];
+  for (let done = 1; done > 0 && !op.signal.aborted;) {
+    const round = await settleDue(world, op);
+    rounds.push(round);
+    done = round.settled + round.refunded + round.flagged;
+  }
+  return sumOf(rounds);
+}
+
+type Judged = { due: Due; judgement: Judgement };
+
+/** Judging takes its time, so nothing is locked meanwhile. What is judged does not change any more. */
+async function judgeAndDecide(world: Settling, op: Op, all: readonly Due[]): Promise<Tally> {
+  if (all.length === 0) return NOTHING;
+  const judgements = await judge(world, all);
+  return decideAll(
+    world,
+    op,
+    all.map((due, n) => ({ due, judgement: judgements[n] ?? { outcome: 'clean', validations: [] } })),
+  );
+}
+
+/** A bare escrow is of no task: its parties have agreed on nothing that could be judged. */
+async function judge(world: Settling, all: readonly Due[]): Promise<Judgement[]> {
+  const withTask = all.flatMap(({ task, metadata }) => (task ? [{ ...task, metadata }] : []));
+  const judged = await judgeAll(world, withTask);
+  return all.map(({ task }) => (task && judged.shift()) || { outcome: 'clean', validations: [] });
+}
+
+/** Each is decided, or is not because something is wrong with it, which hinders no other. */
+async function decideAll(world: Settling, op: Op, all: readonly Judged[]): Promise<Tally> {
+  try {
+    return await world.db.transact((tx) => decide(world, tx, op, all));
+  } catch (error) {
+    const [first] = all;
+    // Of many it is not known which one it was.
+    if (!first || all.length > 1) {
+      const tallies: Tally[] = [];
+      for (const one of all) tallies.push(await decideAll(world, op, [one]));
+      return sumOf(tallies);
+    }
+    const { id } = first.due.escrow;
+    world.log.error({ escrowId: id, err: error }, 'an escrow could not be settled');
+    await world.db.transact((tx) => postpone(tx, id, after(op.now, RETRY_MS)));
+    return { ...NOTHING, failed: 1 };
+  }
+}
+
+async function decide(world: Settling, tx: Tx, op: Op, all: readonly Judged[]): Promise<Tally> {
+  const of = (outcome: Judgement['outcome']) => all.filter(({ judgement }) => judgement.outcome === outcome);
+  const paid = await paySellers(world, tx, op, {
+    event: 'settle',
+    type: 'ESCROW_SETTLE',
+    ids: of('clean').map(({ due }) => due.escrow.id),
+  });
+  const causes = of('broken').map(causeOf);
+  const refunded = await refundBuyers(world, tx, op, { event: 'break_rule', type: 'ESCROW_REFUND', causes });
+  const flagged = await flag(tx, op, of('unclear'));
+  for (const { due, judgement } of all)
+    if (due.task && judgement.validations.length > 0)
+      await insertValidations(tx, due.task.id, judgement.validations, op.now);
+  return {
+    settled: paid.length,
+    refunded: refunded.length,
+    flagged: flagged.length,
+    failed: 0,
+    tax: taxOn(paid),
+  };
+}
+
+const causeOf = ({ due, judgement }: Judged) => ({
+  id: due.escrow.id,
+  rule: judgement.broken?.rule ?? ('VALIDATOR_FAILED' as const),
+  details: judgement.broken?.details ?? null,
+});
+
+/** What nobody can judge waits for the operator, like a dispute of its buyer's. */
+async function flag(tx: Tx, op: Op, all: readonly Judged[]): Promise<Escrow[]> {
+  if (all.length === 0) return [];
+  const causes = all.map(causeOf);
+  const moves = causes.map(({ id, rule }) => ({ id, reason: rule }));
+  const escrows = await moveEscrows(tx, 'dispute', moves, op.now);
+  const ids = escrows.map(({ id }) => id);
+  await followEscrows(tx, ids, 'DISPUTED');
+  const moved = causes.filter(({ id }) => ids.includes(id));
+  await insertDecisions(
+    tx,
+    moved.map(({ id, rule, details }) => ({ escrowId: id, taskId: null, rule, details, action: 'FLAGGED_MANUAL' })),
+    op.now,
+  );
+  await recordFacts(
+    tx,
+    op,
+    escrows.map((escrow) => escrowFact('escrow.disputed', escrow)),
+  );
+  return escrows;
+}
+
+/** Gives back a batch of what nobody has delivered against in time. Answers how many. */
+export async function refundOverdue(world: GridWorld, op: Op): Promise<number> {
+  const ids = await overdueEscrows(world.db, op.now, BATCH);
+  if (ids.length === 0) return 0;
+  const causes = ids.map((id) => ({ id, rule: 'TIMEOUT_NON_DELIVERY' as const, details: null }));
+  const refunded = await world.db.transact((tx) =>
+    refundBuyers(world, tx, op, { event: 'time_out', type: 'ESCROW_REFUND', causes }),
+  );
+  return refunded.length;
+}
+
+/** What became of an escrow that a party wanted settled. */
+export type Outcome =
+  | { status: 'SETTLED'; payout: Tck; tax: Tck }
+  | { status: 'REFUNDED' | 'DISPUTED'; reason: string | null };
+
+/**
+ * Settles an escrow at the word of one of its parties, by the same rules as those that are settled by themselves. Where
+ * that has happened already, the first party that asks is told what it came to.
+ */
+export async function settleNow(world: Settling, op: NodeOp, id: EscrowId | undefined): Promise<Outcome> {
+  const { db } = world;
+  const escrow = await partyEscrow(db, op, id);
+  if (escrow.state === 'AWAITING_SETTLEMENT') {
+    if (escrow.settleAt && escrow.settleAt > op.now)
+      throw new AppError('invalid', `Dispute window open until ${naiveIso(escrow.settleAt)}Z`);
+    const due = await findDue(db, escrow.id);
+    if (due) await judgeAndDecide(world, op, [due]);
+  }
+  const now = await partyEscrow(db, op, id);
+  if (now.state === 'SETTLED' && (await db.transact((tx) => askFirst(tx, now.id, op.now))))
+    return { status: 'SETTLED', ...splitOf(now.amount) };
+  const isDecidedNow = escrow.state === 'AWAITING_SETTLEMENT';
+  if (isDecidedNow && (now.state === 'REFUNDED' || now.state === 'DISPUTED'))
+    return { status: now.state, reason: now.reason };
+  throw new AppError('invalid', 'Escrow not ready for settlement');
+}
+
+/** As this contract writes times in sentences: the zone stands behind. */
+const naiveIso = (at: Date): string => `${at.toISOString().slice(0, -1)}000`;

@@ -1,0 +1,87 @@
+import { AppError } from '../../../kernel/errors.ts';
+import { parseNodeId, type NodeId } from '../../../kernel/ids.ts';
+import { tck, type Tck } from '../../../kernel/money.ts';
+import { newId, type Op } from '../../../kernel/op.ts';
+import type { Db, Tx } from '../../../platform/db.ts';
+import { recordFact } from '../../../platform/outbox.ts';
+import { VAULT, wallet } from '../../ledger/index.ts';
+import { standings } from '../escrow/standing-store.ts';
+import type { Node } from '../nodes/node.ts';
+import { findNode } from '../nodes/store.ts';
+import type { GridWorld, NodeOp } from '../world.ts';
+import { MAX_STRIKES, tradesOf } from './cri.ts';
+import { ban, hasCounted, insertReport, lockNode, strike } from './store.ts';
+
+/** What a report came to: nothing but a note, a strike, or the end of the node. */
+export type Reported =
+  | { outcome: 'noted' | 'struck'; nodeId: NodeId; strikes: number }
+  | { outcome: 'banned'; nodeId: NodeId; strikes: number; confiscated: Tck };
+
+/**
+ * Reports a node. Whether that is a strike, the operator's policy says; the third ends the node and its TCK goes to the
+ * vault. Throws `not_found`, `invalid` (of itself, or of one that is banned), `forbidden` (sandbox against others).
+ */
+export async function report(world: GridWorld, op: NodeOp, text: string): Promise<Reported> {
+  const id = parseNodeId(text);
+  if (id === op.node.id) throw new AppError('invalid', 'Cannot report yourself');
+  const accused = id && (await findNode(world.db, id));
+  if (!accused) throw new AppError('not_found', 'Node not found');
+  if (accused.sandbox !== op.node.sandbox)
+    throw new AppError('forbidden', 'Sandbox nodes and production nodes cannot report each other');
+  return world.db.transact(async (tx) => {
+    const locked = await lockNode(tx, accused.id);
+    if (!locked?.active) throw new AppError('invalid', 'The node is banned already');
+    const counted = await counts(world, tx, op.node, accused.id);
+    await insertReport(tx, { reporter: op.node.id, node: accused.id, counted, at: op.now });
+    await recordFact(tx, op, {
+      type: 'node.reported',
+      subject: accused.id,
+      accountId: op.actor.accountId,
+      data: { nodes: [accused.id, op.node.id], counted },
+    });
+    return counted
+      ? strikeOnce(world, tx, op, accused)
+      : { outcome: 'noted', nodeId: accused.id, strikes: locked.strikes };
+  });
+}
+
+/** Of reporters that have traded, and of each of them once, unless every report counts. */
+async function counts({ settings }: GridWorld, db: Db, reporter: Node, accused: NodeId): Promise<boolean> {
+  if (settings.reportPolicy === 'direct') return true;
+  if (await hasCounted(db, reporter.id, accused)) return false;
+  const standing = (await standings(db, [reporter.id])).get(reporter.id);
+  return standing !== undefined && tradesOf(standing) > 0;
+}
+
+async function strikeOnce(world: GridWorld, tx: Tx, op: Op, accused: Node): Promise<Reported> {
+  const struck = await strike(tx, accused.id);
+  if (!struck) throw new AppError('invalid', 'The node is banned already');
+  const { strikes } = struck;
+  if (strikes < MAX_STRIKES) return { outcome: 'struck', nodeId: accused.id, strikes };
+  await ban(tx, accused.id, op.now);
+  const confiscated = await confiscate(world, tx, op, accused);
+  await recordFact(tx, op, {
+    type: 'node.banned',
+    subject: accused.id,
+    accountId: accused.accountId,
+    data: { nodes: [accused.id], confiscated: String(confiscated) },
+  });
+  return { outcome: 'banned', nodeId: accused.id, strikes, confiscated };
+}
+
+/** Who spends holds the node's row as we do, so what is there now is there when it moves. */
+async function confiscate({ ledger }: GridWorld, tx: Tx, op: Op, { id, accountId }: Node): Promise<Tck> {
+  const { available } = await ledger.balance(tx, wallet(accountId, 'TCK'));
+  if (available <= 0n) return tck(0n);
+  await ledger.transfer(tx, op, {
+    id: newId(op, 'transfer', `confiscation:${id}`),
+    type: 'CONFISCATION',
+    description: `Confiscated from ${id}, which is banned`,
+    metadata: { reference: id, node: id },
+    legs: [
+      { account: wallet(accountId, 'TCK'), amount: tck(-available) },
+      { account: VAULT, amount: available },
+    ],
+  });
+  return available;
+}

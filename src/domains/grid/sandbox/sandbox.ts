@@ -1,0 +1,16 @@
+import { tck } from '../../../kernel/money.ts';
+import { DAY } from '../../../kernel/time.ts';
+
+/** What a sandbox node has to play with. */
+export const SANDBOX_BALANCE = tck(100_000_000n);
+/** It counts as one that has traded for a while. */
+export const SANDBOX_REPUTATION = 50;
+/** How long it may play. */
+export const SANDBOX_LIFE_DAYS = 7;
+export const SANDBOX_LIFE = SANDBOX_LIFE_DAYS * DAY;
+
+/** What somebody shows of a trade: words of theirs, which prove nothing. */
+export type Trade = Partial<
+  Record<'node_id' | 'skill' | 'price' | 'task_id' | 'escrow_id' | 'balance', string | number>
+>;
+export type Share = { id: string; trade: Trade; createdAt: Date };
