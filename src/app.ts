@@ -7,7 +7,7 @@ import type { Api } from './apis/contract.ts';
 import { authenticator } from './apis/credentials.ts';
 import { e2bApi, type E2bDomains } from './apis/e2b/index.ts';
 import { environmentsApi, type EnvironmentsDomains } from './apis/environments/index.ts';
-import { a2aSubscribers, gridApis, type GridDomains } from './apis/grid/index.ts';
+import { a2aSubscribers, gridApis, gridPublications, signGridEvent, type GridDomains } from './apis/grid/index.ts';
 import { serve, socketFront } from './apis/serve.ts';
 import { serversApi, type ServersDomains } from './apis/servers/index.ts';
 import { createEnvironments } from './domains/environments/index.ts';
@@ -129,8 +129,10 @@ async function wireDomains(ground: Ground) {
     clock,
     worldClock: systemClock,
     fetch,
-    secret: installation.secret,
+    secret,
     subscribers: a2aSubscribers(grid, taskSubscribers(tasks)),
+    publications: gridPublications(grid),
+    signEvent: signGridEvent,
   });
   return { limits, ledger, identity, ...onMachines, sandboxes, environments, compute, models, tasks, webhooks, grid };
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { solveChallenge } from '../../src/cli/solve-challenge.ts';
 import { appUrlOf, contracts, walletOpener } from '../../src/app.ts';
 import { taskSubscribers } from '../../src/apis/agents/index.ts';
-import { a2aSubscribers } from '../../src/apis/grid/index.ts';
+import { a2aSubscribers, gridPublications, signGridEvent } from '../../src/apis/grid/index.ts';
 import type { Api } from '../../src/apis/contract.ts';
 import { authenticator } from '../../src/apis/credentials.ts';
 import { serve } from '../../src/apis/serve.ts';
@@ -222,6 +222,8 @@ async function wire({ db, limits, agentBonusCents, github, secret, clock, report
     fetch,
     secret,
     subscribers: a2aSubscribers(grid, taskSubscribers(tasks)),
+    publications: gridPublications(grid),
+    signEvent: signGridEvent,
   });
   return { ledger, identity, machines, images, ssh, sandboxes, environments, compute, models, tasks, webhooks, grid };
 }

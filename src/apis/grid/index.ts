@@ -34,6 +34,8 @@ const ACCOUNT_LIMIT = { name: 'grid', max: 300, windowMs: MINUTE };
 const OWN =
   /^\/v1\/(node|nodes|early-access|marketplace|trade|mcp|bounties|report|genesis|verifier-pioneers|levels|leaderboard|cri|shadow|sandbox|validators|a2a|network|benchmarks|seller|mission-protocol)(\/|$)/;
 
+export { gridPublications, signGridEvent } from './events.ts';
+
 export type GridDomains = { grid: Grid; publicUrl: () => string };
 
 /** The grid contract (seed 002). */

@@ -4,6 +4,7 @@ import { createBounties } from './bounties/index.ts';
 import { createBridge } from './bridge/index.ts';
 import { createEscrows } from './escrow/index.ts';
 import { createFigures } from './figures/index.ts';
+import { createHooks } from './hooks/index.ts';
 import { createMarket } from './market/index.ts';
 import { createNodes } from './nodes/index.ts';
 import { createReputation } from './reputation/index.ts';
@@ -84,7 +85,8 @@ export function createGrid(world: GridWorld) {
   const sandbox = createSandbox(world);
   const bridge = createBridge(world, escrow, reputation);
   const benchmarks = createBenchmarks(world);
+  const hooks = createHooks();
   const parts = [nodes, reputation, escrow, bounties, sandbox, benchmarks];
   const sweeps: SweepDefinition[] = parts.flatMap((part) => part.sweeps);
-  return { nodes, figures, market, reputation, escrow, bounties, sandbox, bridge, benchmarks, sweeps };
+  return { nodes, figures, market, reputation, escrow, bounties, sandbox, bridge, benchmarks, hooks, sweeps };
 }

@@ -2,12 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Op } from '../../kernel/op.ts';
 import { SECOND, after, type Clock } from '../../kernel/time.ts';
 import type { Database } from '../../platform/db.ts';
-import type { Outcome, OutgoingFetch } from '../../platform/fetch.ts';
-import { recordFact } from '../../platform/outbox.ts';
-import { judge } from './delivery.ts';
-import type { Secrets } from './secrets.ts';
-import { signedHeaders } from './signing.ts';
-import { claimDue, endAttempt, withdrawAttempt, type Attempt } from './store.ts';
+import type { OutgoingFetch } from '../../platform/fetch.ts';
+import { claimDue, withdrawAttempt, type Attempt } from './attempt-store.ts';
+import { createConclude, type Conclude } from './conclude.ts';
+import { BRISK, judge, PATIENT } from './delivery.ts';
+import { isSigning, type Vault } from './secrets.ts';
+import { eventHeaders, signedHeaders, type SignEvent } from './signing.ts';
 
 /** Attempts under way at once in this process. */
 const MAX_UNDER_WAY = 64;
@@ -30,7 +30,9 @@ export type Delivering = {
    */
   worldClock: Clock;
   fetch: OutgoingFetch;
-  secrets: Secrets;
+  /** Where the secrets of accounts and of endpoints are sealed. */
+  vaults: { account: Vault; endpoint: Vault };
+  signEvent: SignEvent;
 };
 
 /**
@@ -45,8 +47,9 @@ export async function deliverDue(
   const underWay = new Set<Promise<void>>();
   const defects: unknown[] = [];
   let made = 0;
+  const conclude = createConclude(delivering.db);
   const begin = (attempt: Attempt): void => {
-    const running = carryOut(delivering, atPresent(op, delivering.clock), attempt)
+    const running = carryOut(delivering, atPresent(op, delivering.clock), attempt, conclude)
       .catch((error: unknown) => void defects.push(error))
       .finally(() => underWay.delete(running));
     underWay.add(running);
@@ -80,23 +83,23 @@ function claim({ db }: Delivering, op: Op, count: number): Promise<Attempt[]> {
   return db.transact((tx) => claimDue(tx, op.now, after(op.now, LEASE), limits));
 }
 
-async function carryOut(delivering: Delivering, op: Op, attempt: Attempt): Promise<void> {
-  const { db, clock, worldClock, fetch, secrets } = delivering;
-  const { id, url, body } = attempt;
-  const keys = await secrets.keys(db, attempt.account_id, op.now);
-  const headers = signedHeaders(id, worldClock.now(), body, keys);
+async function carryOut(delivering: Delivering, op: Op, attempt: Attempt, conclude: Conclude): Promise<void> {
+  const { db, clock, fetch } = delivering;
+  const { url, body } = attempt;
+  const headers = headersOf(delivering, op, attempt);
   const outcome = await fetch.send({ url, method: 'POST', headers, body, signal: op.signal });
   const stopped = !outcome.ok && outcome.reason === 'aborted';
-  if (stopped) await db.transact((tx) => withdrawAttempt(tx, attempt));
-  else await conclude(db, atPresent(op, clock), attempt, outcome);
+  if (stopped) return void (await db.transact((tx) => withdrawAttempt(tx, attempt)));
+  const present = atPresent(op, clock);
+  const schedule = attempt.endpoint_id === null ? PATIENT : BRISK;
+  await conclude(present, { attempt, verdict: judge(attempt.attempts, outcome, present.now, schedule) });
 }
 
-async function conclude(db: Database, op: Op, attempt: Attempt, outcome: Outcome): Promise<void> {
-  const verdict = judge(attempt.attempts, outcome, op.now);
-  const { state, code, error } = verdict;
-  const data = { attempt: attempt.attempts, response_code: code, error };
-  await db.transact(async (tx) => {
-    if (!(await endAttempt(tx, attempt, verdict))) return;
-    await recordFact(tx, op, { type: `delivery.${state}`, subject: attempt.id, accountId: attempt.account_id, data });
-  });
+function headersOf({ worldClock, vaults, signEvent }: Delivering, op: Op, attempt: Attempt): Record<string, string> {
+  const { id, type, body, account_id, endpoint_id, event_id, secret, previous } = attempt;
+  const [vault, owner] = endpoint_id === null ? [vaults.account, account_id] : [vaults.endpoint, endpoint_id];
+  const sealed = isSigning(attempt, op.now) ? [secret, previous] : [secret];
+  const keys = sealed.flatMap((text) => (text ? [vault.open(owner, text)] : []));
+  const message = { id: event_id ?? id, type, sentAt: worldClock.now(), body };
+  return endpoint_id === null ? signedHeaders(message, keys) : eventHeaders(message, keys, signEvent);
 }

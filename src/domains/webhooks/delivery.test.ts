@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
-import { HOUR, elapsedMs } from '../../kernel/time.ts';
+import { HOUR, SECOND, elapsedMs } from '../../kernel/time.ts';
 import type { Outcome } from '../../platform/fetch.ts';
-import { judge } from './delivery.ts';
+import { BRISK, PATIENT, judge as judgeBy } from './delivery.ts';
 
 const NOON = new Date('2026-01-01T12:00:00.000Z');
+const judge = (attempt: number, outcome: Outcome, now: Date) => judgeBy(attempt, outcome, now, PATIENT);
 const reply = (status: number): Outcome => ({ ok: true, status, body: '' });
 
 test.each([200, 201, 204, 299])('a reply of %i delivers', (status) => {
@@ -38,4 +39,10 @@ test('attempts grow further apart, and after almost a day of them the delivery i
   expect(attempt).toBe(11);
   expect(elapsedMs(NOON, at) / HOUR).toBeGreaterThan(20);
   expect(elapsedMs(NOON, at) / HOUR).toBeLessThan(24);
+});
+
+test('an endpoint is tried again after 1, 5 and 30 minutes, and then given up', () => {
+  const tries = [1, 2, 3, 4].map((attempt) => judgeBy(attempt, reply(500), NOON, BRISK));
+  expect(tries.map(({ state }) => state)).toEqual(['failed', 'failed', 'failed', 'exhausted']);
+  expect(tries.map(({ at }) => elapsedMs(NOON, at) / SECOND)).toEqual([60, 300, 1_800, 0]);
 });

@@ -1,6 +1,7 @@
 import type { AccountId, Id } from '../../kernel/ids.ts';
 import { DAY, HOUR, MINUTE, SECOND, after } from '../../kernel/time.ts';
 import type { Outcome } from '../../platform/fetch.ts';
+import type { EndpointId } from './endpoint.ts';
 
 /**
  * One thing that a subscriber is told, with all attempts to tell it.
@@ -35,10 +36,16 @@ export type Delivery = {
   lastError: string | null;
   createdAt: Date;
   endedAt: Date | null;
+  /** Whom it tells; null where the address came with what it is about. */
+  endpointId: EndpointId | null;
+  eventId: string | null;
 };
 
-/** Waits after each failed attempt: almost a day in all, so that a receiver may be down for a night. */
-const RETRY_AFTER = [
+/** Waits after each failed attempt. */
+export type Schedule = readonly number[];
+
+/** Almost a day in all, so that a receiver may be down for a night. */
+export const PATIENT: Schedule = [
   5 * SECOND,
   30 * SECOND,
   2 * MINUTE,
@@ -50,6 +57,8 @@ const RETRY_AFTER = [
   8 * HOUR,
   8 * HOUR,
 ];
+/** An endpoint is told anew of everything that it missed, when its owner asks for that. */
+export const BRISK: Schedule = [MINUTE, 5 * MINUTE, 30 * MINUTE];
 /** How long the log of an ended delivery is kept. */
 export const KEPT_FOR = 30 * DAY;
 /** "Gone": the receiver says that it never wants to hear of this again (Standard Webhooks, «Status codes»). */
@@ -59,12 +68,12 @@ const GONE = 410;
 export type Verdict = { state: Exclude<DeliveryState, 'pending'>; at: Date; code: number | null; error: string | null };
 
 /** Judges attempt number `attempt` (from 1); `at` is the end of the delivery or its next attempt. */
-export function judge(attempt: number, outcome: Outcome, now: Date): Verdict {
+export function judge(attempt: number, outcome: Outcome, now: Date, schedule: Schedule): Verdict {
   const code = outcome.ok ? outcome.status : (outcome.status ?? null);
   if (outcome.ok && outcome.status >= 200 && outcome.status < 300)
     return { state: 'delivered', at: now, code, error: null };
   const error = outcome.ok ? `status ${outcome.status}` : outcome.reason;
-  const wait = RETRY_AFTER[attempt - 1];
+  const wait = schedule[attempt - 1];
   if (wait === undefined || isHopeless(outcome)) return { state: 'exhausted', at: now, code, error };
   return { state: 'failed', at: after(now, wait), code, error };
 }

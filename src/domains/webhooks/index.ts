@@ -1,18 +1,26 @@
 import type { Op, AccountOp } from '../../kernel/op.ts';
 import { pageOf, type Page } from '../../kernel/page.ts';
 import { after, type Clock } from '../../kernel/time.ts';
-import type { Database } from '../../platform/db.ts';
+import type { AccountId } from '../../kernel/ids.ts';
+import type { Database, Db } from '../../platform/db.ts';
 import type { OutgoingFetch } from '../../platform/fetch.ts';
+import { deleteEndedBefore } from './attempt-store.ts';
 import { deliverDue } from './deliver.ts';
 import { KEPT_FOR, type Delivery, type DeliveryId } from './delivery.ts';
-import { recordNewFacts, type Subscribers } from './record.ts';
-import { createSecrets, type WebhookSecret } from './secrets.ts';
-import { deleteEndedBefore, listDeliveries } from './store.ts';
+import { deliveriesAbout, listDeliveries } from './delivery-store.ts';
+import { createEndpoints, type Endpoints } from './endpoints.ts';
+import { deleteRemovedBefore } from './endpoint-store.ts';
+import { recordNewFacts, type Publications, type Subscribers } from './record.ts';
+import { accountVault, createSecrets, endpointVault, type WebhookSecret } from './secrets.ts';
+import type { SignEvent } from './signing.ts';
 
 export type { Delivery, DeliveryId, DeliveryState } from './delivery.ts';
-export type { Message, Subscribers } from './record.ts';
+export { MAX_ENDPOINTS, WEBHOOK_DISABLED, type Endpoint, type EndpointSecret, type Publication } from './endpoint.ts';
+export type { Endpoints } from './endpoints.ts';
+export type { Message, Publications, Subscribers } from './record.ts';
 export { webhookSweeps } from './jobs.ts';
 export type { WebhookSecret } from './secrets.ts';
+export type { SignEvent } from './signing.ts';
 
 export type WebhooksOptions = {
   db: Database;
@@ -24,7 +32,13 @@ export type WebhooksOptions = {
   /** Master secret of this installation. */
   secret: Uint8Array;
   subscribers: Subscribers;
+  /** What endpoints are told of, and how a contract signs it in its own words. */
+  publications: Publications;
+  signEvent: SignEvent;
 };
+
+/** Deliveries of one account that are told about at once. */
+const MAX_ABOUT = 200;
 
 /** Tells subscribers what has happened: signed by Standard Webhooks, tried again for almost a day, at least once. */
 export type Webhooks = {
@@ -39,6 +53,10 @@ export type Webhooks = {
     op: AccountOp,
     page: { limit: number; before?: DeliveryId | undefined },
   ): Promise<Page<Delivery, DeliveryId>>;
+  /** Addresses that accounts have named to be told of kinds of events. */
+  endpoints: Endpoints;
+  /** What the account's endpoints were told of these things, oldest first. */
+  deliveriesAbout(db: Db, accountId: AccountId, subjects: readonly string[]): Promise<Delivery[]>;
   /** Makes deliveries of new facts and carries out what is due. Any number of processes may do so at once. */
   deliverDue(op: Op): Promise<number>;
   /** Removes deliveries that ended long ago. */
@@ -46,9 +64,10 @@ export type Webhooks = {
 };
 
 export function createWebhooks(options: WebhooksOptions): Webhooks {
-  const { db, fetch, subscribers } = options;
-  const secrets = createSecrets(db, options.secret);
-  const delivering = { ...options, secrets };
+  const { db, fetch, secret } = options;
+  const secrets = createSecrets(db, secret);
+  const recording = { ...options, secrets };
+  const delivering = { ...options, vaults: { account: accountVault(secret), endpoint: endpointVault(secret) } };
   return {
     urlProblem: fetch.urlProblem,
     secret: secrets.current,
@@ -57,7 +76,15 @@ export function createWebhooks(options: WebhooksOptions): Webhooks {
       const found = await listDeliveries(db, op.actor.accountId, { limit: limit + 1, before });
       return pageOf(found, limit, (delivery) => delivery.id);
     },
-    deliverDue: (op) => deliverDue(delivering, op, (current) => recordNewFacts(db, secrets, subscribers, current)),
-    forgetOld: (op) => db.transact((tx) => deleteEndedBefore(tx, after(op.now, -KEPT_FOR))),
+    endpoints: createEndpoints(options),
+    deliveriesAbout: (reader, accountId, subjects) => deliveriesAbout(reader, accountId, subjects, MAX_ABOUT),
+    deliverDue: (op) => deliverDue(delivering, op, (current) => recordNewFacts(recording, current)),
+    forgetOld: (op) =>
+      db.transact(async (tx) => {
+        const before = after(op.now, -KEPT_FOR);
+        const forgotten = await deleteEndedBefore(tx, before);
+        await deleteRemovedBefore(tx, before);
+        return forgotten;
+      }),
   };
 }

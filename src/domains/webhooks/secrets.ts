@@ -2,9 +2,9 @@ import type { AccountId } from '../../kernel/ids.ts';
 import { secretBytes, type AccountOp, type Op } from '../../kernel/op.ts';
 import { DAY, after } from '../../kernel/time.ts';
 import { deriveKey, sameSecret, seal, unseal } from '../../platform/crypto.ts';
-import type { Database, Db, Tx } from '../../platform/db.ts';
+import type { Database, Tx } from '../../platform/db.ts';
 import { presentSecret } from './signing.ts';
-import { insertSecret, lockSecret, readSecret, replaceSecret, type SecretRow } from './store.ts';
+import { insertSecret, lockSecret, readSecret, replaceSecret, type SecretRow } from './secret-store.ts';
 
 /** How long the previous secret goes on signing after a rotation. */
 const OVERLAP = DAY;
@@ -25,15 +25,27 @@ export type Secrets = {
   rotate: (op: AccountOp) => Promise<WebhookSecret>;
   /** Sees to it that the account has a secret. */
   ensure: (tx: Tx, op: Op, accountId: AccountId) => Promise<void>;
-  /** The keys that sign the account's messages at `now`, newest first. */
-  keys: (db: Db, accountId: AccountId, now: Date) => Promise<Buffer[]>;
 };
 
-export function createSecrets(database: Database, serverSecret: Uint8Array): Secrets {
+/** Seals the secrets of one kind of owner, each bound to its owner's id. */
+export type Vault = {
+  close: (owner: string, key: Uint8Array) => Buffer;
+  open: (owner: string, sealed: Uint8Array) => Buffer;
+};
+
+function vaultFor(serverSecret: Uint8Array, kind: string): Vault {
   const sealing = deriveKey(serverSecret, 'webhook secrets');
-  const close = (accountId: AccountId, key: Uint8Array): Buffer => seal(sealing, key, `webhook secret of ${accountId}`);
-  const open = (accountId: AccountId, sealed: Uint8Array): Buffer =>
-    unseal(sealing, sealed, `webhook secret of ${accountId}`);
+  return {
+    close: (owner, key) => seal(sealing, key, `${kind} of ${owner}`),
+    open: (owner, sealed) => unseal(sealing, sealed, `${kind} of ${owner}`),
+  };
+}
+
+export const accountVault = (serverSecret: Uint8Array): Vault => vaultFor(serverSecret, 'webhook secret');
+export const endpointVault = (serverSecret: Uint8Array): Vault => vaultFor(serverSecret, 'webhook endpoint secret');
+
+export function createSecrets(database: Database, serverSecret: Uint8Array): Secrets {
+  const { close, open } = accountVault(serverSecret);
   const ensure = (tx: Tx, op: Op, accountId: AccountId): Promise<void> =>
     insertSecret(tx, accountId, close(accountId, secretBytes(op, 'webhook secret')), op.now);
   const present = (row: SecretRow, now: Date): WebhookSecret => ({
@@ -64,13 +76,9 @@ export function createSecrets(database: Database, serverSecret: Uint8Array): Sec
           op.now,
         );
       }),
-    async keys(db, accountId, now) {
-      const row = await readSecret(db, accountId);
-      if (!row) return [];
-      const sealed = isSigning(row, now) && row.previous ? [row.current, row.previous] : [row.current];
-      return sealed.map((text) => open(accountId, text));
-    },
   };
 }
 
-const isSigning = (row: SecretRow, now: Date): boolean => row.previous_until !== null && row.previous_until > now;
+/** Whether the secret before the last rotation still signs. */
+export const isSigning = ({ previous_until }: { previous_until: Date | null }, now: Date): boolean =>
+  previous_until !== null && previous_until > now;
