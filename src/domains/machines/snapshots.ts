@@ -4,7 +4,6 @@ import { newId, type Op } from '../../kernel/op.ts';
 import { pageOf, type Page } from '../../kernel/page.ts';
 import { MINUTE } from '../../kernel/time.ts';
 import type { Tx } from '../../platform/db.ts';
-import type { Room } from './drivers/driver.ts';
 import * as facts from './facts.ts';
 import { whileHeld, type Held } from './held.ts';
 import type { Machine } from './machine.ts';
@@ -13,6 +12,7 @@ import { failed } from './rest.ts';
 import { checkRoom } from './room.ts';
 import {
   checkSnapshotName,
+  MAX_SNAPSHOT_GB_PER_ACCOUNT,
   MAX_SNAPSHOTS_PER_ACCOUNT,
   type Snapshot,
   type SnapshotCursor,
@@ -36,7 +36,7 @@ import { usedBy } from './used.ts';
 import type { MachinesWorld } from './world.ts';
 
 const TAKING_TIMEOUT_MS = 3 * MINUTE;
-const NO_MORE: Room = { memoryMb: 0, diskGb: 0 };
+const GIB = 2 ** 30;
 
 /**
  * Copies a machine's disk as it is at one moment, while it runs or rests. Throws `conflict` where the account has as
@@ -46,11 +46,11 @@ export async function snapshot(
   world: MachinesWorld,
   op: Op,
   id: MachineId,
-  { name }: { name?: string | undefined } = {},
+  { name, id: ownId }: { name?: string | undefined; id?: SnapshotId | undefined } = {},
 ): Promise<Snapshot> {
   checkSnapshotName(name);
   const machine = visibleTo(op, await findMachine(world.db, id));
-  const snapshotId = newId(op, 'snapshot', `snapshot of ${id}`);
+  const snapshotId = ownId ?? newId(op, 'snapshot', `snapshot of ${id}`);
   const before = op.seed && (await findSnapshot(world.db, snapshotId));
   if (before) return before;
   await admit(world, op, machine, { id: snapshotId, name });
@@ -73,12 +73,19 @@ async function admit(
   machine: Machine,
   { id, name }: { id: SnapshotId; name: string | undefined },
 ): Promise<void> {
-  const room = await world.driver.room();
+  const [room, expectedBytes] = await Promise.all([world.driver.room(), world.driver.filledBytes(machine.id)]);
   await world.db.transact(async (tx) => {
-    await checkRoom(tx, world.driver.place, room, NO_MORE);
-    if ((await countSnapshots(tx, machine.accountId)) >= MAX_SNAPSHOTS_PER_ACCOUNT)
+    const copiedGb = expectedBytes / GIB;
+    await checkRoom(tx, world.driver.place, room, { memoryMb: 0, diskGb: 0, copiedGb });
+    const kept = await countSnapshots(tx, machine.accountId);
+    if (kept.count >= MAX_SNAPSHOTS_PER_ACCOUNT)
       throw new AppError('conflict', `An account may keep ${MAX_SNAPSHOTS_PER_ACCOUNT} snapshots; remove one first.`);
-    if (!(await insertSnapshot(tx, id, machine, { name, at: op.now })))
+    if (kept.bytes / GIB + copiedGb > MAX_SNAPSHOT_GB_PER_ACCOUNT)
+      throw new AppError(
+        'conflict',
+        `The snapshots of an account may fill ${MAX_SNAPSHOT_GB_PER_ACCOUNT} GB together; remove one first.`,
+      );
+    if (!(await insertSnapshot(tx, id, machine, { name, at: op.now, expectedBytes })))
       throw new AppError('conflict', 'This snapshot is being taken.');
   });
 }
