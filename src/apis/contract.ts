@@ -112,6 +112,9 @@ export type RawRequest = {
 /** A body that breaks off ends the connection, so that nobody takes what has come for the whole. */
 export type RawAnswer = { status: number; headers?: Record<string, string | number>; body?: string | Readable };
 
+/** Counts a request before its work is done, of `who` or of its address; throws `rate_limited` where it is too many. */
+export type CountRequest = (limit: AddressLimit, who?: string) => Promise<void>;
+
 /**
  * A route with a protocol of its own: streams, files, uploads. It recognises its callers itself; `unauthenticated`
  * counts against the caller's address. It is in no OpenAPI document.
@@ -119,7 +122,7 @@ export type RawAnswer = { status: number; headers?: Record<string, string | numb
 export type RawRoute = {
   method: Method;
   path: string;
-  handle(op: Op, request: RawRequest): Promise<RawAnswer>;
+  handle(op: Op, request: RawRequest, count: CountRequest): Promise<RawAnswer>;
   presentError(error: AppError): Answer;
 };
 

@@ -47,6 +47,7 @@ const createTimeoutOf = ({ snapshotId, standing, limits }: Making): number =>
 /** After this time whoever was making the machine is dead. */
 export const abandonedAfterMs = (machine: Making): number => createTimeoutOf(machine) + MARGIN_MS;
 const WAIT_STEP_MS = 100;
+const GIB = 2 ** 30;
 
 /** Makes a machine; under one id any number of calls make one. Where it fails, nothing of the machine is left. */
 export async function create(world: MachinesWorld, asked: Op, wanted: Wanted): Promise<Machine> {
@@ -77,8 +78,8 @@ async function claim(world: MachinesWorld, op: Op, wanted: Wanted): Promise<Clai
     await lockRoom(tx, world.driver.place);
     const raced = await findMachine(tx, wanted.id);
     if (raced) return await claimAgain(tx, op, wanted, raced);
-    const image = await imageOf(world, tx, wanted);
-    await checkRoom(tx, world.driver.place, room, { ...wanted.limits, machines: 1 });
+    const { image, copiedGb } = await sourceOf(world, tx, wanted);
+    await checkRoom(tx, world.driver.place, room, { ...wanted.limits, machines: 1, copiedGb });
     const machine = newMachine(world, op, { ...wanted, image });
     await insertMachine(tx, machine);
     await facts.requested(tx, op, machine);
@@ -97,13 +98,14 @@ async function claimAgain(tx: Tx, op: Op, wanted: Wanted, found: Machine): Promi
 }
 
 /** A disk that begins as a copy only makes sense over the image that the first one was made of. */
-async function imageOf(world: MachinesWorld, tx: Tx, wanted: Wanted): Promise<string> {
-  if (wanted.snapshot === undefined) return wanted.image === BASE ? world.driver.baseImage : wanted.image;
+async function sourceOf(world: MachinesWorld, tx: Tx, wanted: Wanted): Promise<{ image: string; copiedGb: number }> {
+  if (wanted.snapshot === undefined)
+    return { image: wanted.image === BASE ? world.driver.baseImage : wanted.image, copiedGb: 0 };
   const snapshot = await holdSnapshot(tx, wanted.snapshot, world.driver.place);
   if (snapshot?.accountId !== wanted.accountId) throw new AppError('not_found', 'Snapshot not found');
   if (wanted.limits.diskGb < snapshot.limits.diskGb)
     throw new AppError('invalid', `diskGb must be at least ${snapshot.limits.diskGb}, as in the snapshot`);
-  return snapshot.image;
+  return { image: snapshot.image, copiedGb: snapshot.bytes / GIB };
 }
 
 function newMachine(world: MachinesWorld, op: Op, wanted: Wanted): Machine {
@@ -134,6 +136,8 @@ function newMachine(world: MachinesWorld, op: Op, wanted: Wanted): Machine {
     ranMs: 0,
     runningSince: undefined,
     usedBefore: { cpuSeconds: 0, networkReceivedBytes: 0, networkSentBytes: 0 },
+    frozenMb: undefined,
+    heldBack: false,
   };
 }
 

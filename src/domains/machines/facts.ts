@@ -55,6 +55,14 @@ function nameOfChange(state: MachineState, from: MachineState): string {
   return from === 'stopped' ? 'machine.booted' : 'machine.resumed';
 }
 
+/** It is frozen for now because its host has too little disk left. */
+export const heldBack = (tx: Tx, op: Op, machine: Machine, used: Used): Promise<void> =>
+  recordFact(tx, op, {
+    type: 'machine.held_back',
+    ...ofMachine(machine),
+    data: meter(machine, used, machine.stateAt),
+  });
+
 /** It was lost while it ran, with its host or by itself, and was started again from its disk. */
 export const recovered = (tx: Tx, op: Op, machine: Machine): Promise<void> =>
   recordFact(tx, op, { type: 'machine.recovered', ...ofMachine(machine), data: { purpose: machine.purpose } });

@@ -24,7 +24,9 @@ import type { FileStat, Home, RunInfo, RunOffsets, RunSelector, RunStream, Termi
 import { extend, get, home, list, setUntil, usage, type ListedMachine } from './look.ts';
 import type { Machine } from './machine.ts';
 import { drainPool, refillPool } from './pool.ts';
-import { boot, pause, resume, setRules, stop, type WakeOptions } from './rest.ts';
+import { holdBack } from './hold-back.ts';
+import { boot, mayFreeze, pause, resume, setRules, stop, type WakeOptions } from './rest.ts';
+import { checkReserve } from './room.ts';
 import { attach, run, type RunRequest } from './run.ts';
 import { closeRunInput, inputRun, resizeRun, runs, signalRun } from './runs.ts';
 import { exec, type CommandRequest, type ExecOutcome } from './run-to-end.ts';
@@ -158,6 +160,7 @@ export type Machines = {
   home(op: Op, id: MachineId, user: string): Promise<Home>;
 
   pause(op: Op, id: MachineId): Promise<Machine>;
+  mayFreeze(op: Op, id: MachineId): Promise<boolean>;
   resume(op: Op, id: MachineId, options?: WakeOptions): Promise<Machine>;
   stop(op: Op, id: MachineId, options?: { graceMs?: number }): Promise<Machine>;
   boot(op: Op, id: MachineId, options?: WakeOptions): Promise<Machine>;
@@ -180,6 +183,9 @@ export type Machines = {
   destroy(op: Op, id: MachineId): Promise<void>;
   sweep(op: Op): Promise<{ removed: string[] }>;
   adopt(op: Op): Promise<{ adopted: string[]; removed: string[] }>;
+  holdBack(op: Op): Promise<number>;
+  /** Throws `at_capacity` where the disk has nothing left for what is not a machine either. */
+  requireDisk(): Promise<void>;
   /** Makes one machine for the pool, or takes one out, where it is not as full as it should be; answers how many. */
   refillPool(op: Op): Promise<number>;
   /** Notes what each machine uses that was not looked at for five seconds; answers how many. */
@@ -221,6 +227,7 @@ export function createMachines(world: MachinesWorld): Machines {
     dial: of(dial),
     home: of(home),
     pause: of(pause),
+    mayFreeze: of(mayFreeze),
     resume: of(resume),
     stop: of(stop),
     boot: of(boot),
@@ -240,6 +247,8 @@ export function createMachines(world: MachinesWorld): Machines {
     destroy: of(destroy),
     sweep: of(sweep),
     adopt: of(adopt),
+    holdBack: of(holdBack),
+    requireDisk: async () => checkReserve(await world.driver.room()),
     refillPool: of(refillPool),
     takeSamples: of(takeSamples),
     drainPool: of(drainPool),

@@ -17,7 +17,15 @@ export type EndReason =
   | 'surplus'; // it waited in the pool and is not wanted there any more
 
 /** What is being done with a machine, by one process at a time. Its state changes when that is done. */
-export type Undertaking = 'pausing' | 'resuming' | 'stopping' | 'booting' | 'snapshotting' | 'ruling' | 'settling';
+export type Undertaking =
+  | 'pausing'
+  | 'resuming'
+  | 'stopping'
+  | 'booting'
+  | 'snapshotting'
+  | 'ruling'
+  | 'settling'
+  | 'holding back';
 
 /** What a machine has used in the times in which it was up before. */
 export type UsedBefore = { cpuSeconds: number; networkReceivedBytes: number; networkSentBytes: number };
@@ -55,6 +63,10 @@ export type Machine = {
   endedAt: Date | undefined;
   endReason: EndReason | undefined;
   cpuSeconds: number | undefined;
+  /** What its frozen processes hold, where it is paused and that is known. */
+  frozenMb: number | undefined;
+  /** It is paused because the disk of its host ran short. */
+  heldBack: boolean;
 };
 
 /** States from which each state may be entered at its end. */

@@ -116,6 +116,21 @@ export async function giveUpPooled(world: MachinesWorld, op: Op, reason: EndReas
   return machine !== undefined;
 }
 
+/** Nobody is refused for the sake of machines that only wait. */
+export async function onceThereIsRoom<Result>(
+  world: MachinesWorld,
+  op: Op,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isAppError(error, 'at_capacity') || !(await giveUpPooled(world, op))) throw error;
+    }
+  }
+}
+
 /** Ends those that a process of another version made: nobody is to be given yesterday's base image or init. */
 export async function giveUpOutdated(world: MachinesWorld, op: Op): Promise<void> {
   for (const { id } of await pooledMachines(world.db, world.driver.place)) {

@@ -51,6 +51,9 @@ async function putRight(world: MachinesWorld, op: Op, held: Held, undertaking: U
       if (found === 'running') return become(world, op, held, 'running');
       await world.driver.stop(machine.id);
       return keep(world, held);
+    case 'holding back':
+      if (found === 'paused') await world.driver.resume(machine.id);
+      return keep(world, held);
     case 'ruling':
       if (found === 'running' || found === 'paused') await world.driver.setRules(machine.id, machine.rules);
       return keep(world, held);

@@ -69,22 +69,27 @@ export const newestSnapshots = async (
   ).map(present);
 
 /** Lets one transaction at a time decide whether an account may have one more, until it ends. */
-export async function countSnapshots(tx: Tx, accountId: AccountId): Promise<number> {
+export async function countSnapshots(tx: Tx, accountId: AccountId): Promise<{ count: number; bytes: number }> {
   await tx.query(`select pg_advisory_xact_lock(hashtextextended('snapshots of ' || $1, 0))`, [accountId]);
-  const [row] = await tx.query<{ count: number }>(
-    `select count(*)::integer as count from machine_snapshots where account_id = $1 and not reserved`,
+  const [row] = await tx.query<{ count: number; bytes: number }>(
+    `select count(*)::integer as count, coalesce(sum(coalesce(bytes, expected_bytes)), 0)::double precision as bytes
+       from machine_snapshots where account_id = $1 and not reserved`,
     [accountId],
   );
-  return row?.count ?? 0;
+  return row ?? { count: 0, bytes: 0 };
 }
 
 /** Writes down that it is being taken. False where its id is taken. */
-export async function insertSnapshot(tx: Tx, snapshot: Omit<Snapshot, 'bytes'>, place: string): Promise<boolean> {
-  const { id, accountId, machineId, name, image, limits, createdAt, reserved } = snapshot;
+export async function insertSnapshot(
+  tx: Tx,
+  snapshot: Omit<Snapshot, 'bytes'> & { expectedBytes: number },
+  place: string,
+): Promise<boolean> {
+  const { id, accountId, machineId, name, image, limits, createdAt, reserved, expectedBytes } = snapshot;
   const rows = await tx.query(
     `insert into machine_snapshots (id, account_id, machine_id, place, name, image, vcpus, memory_mb, disk_gb, pids,
-                                    created_at, reserved, taking_until)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, ${TAKING_UNTIL})
+                                    created_at, reserved, expected_bytes, taking_until)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, ${TAKING_UNTIL})
      on conflict (id) do nothing returning id`,
     [
       id,
@@ -99,6 +104,7 @@ export async function insertSnapshot(tx: Tx, snapshot: Omit<Snapshot, 'bytes'>, 
       limits.pids,
       createdAt,
       reserved,
+      Math.round(expectedBytes),
     ],
   );
   return rows.length === 1;

@@ -16,6 +16,8 @@ export type SnapshotImport = {
   machineId: MachineId;
   image: string;
   limits: Limits;
+  /** What it will fill at most, in bytes. */
+  expectedBytes: number;
 };
 
 /** Its bytes, for `importSnapshot` here or elsewhere. The stream fails where they cannot all be read. */
@@ -34,10 +36,10 @@ export async function importSnapshot(
   wanted: SnapshotImport,
   content: AsyncIterable<Uint8Array>,
 ): Promise<Snapshot> {
-  const { id } = wanted;
+  const { id, expectedBytes, ...rest } = wanted;
   const before = await findSnapshot(world.db, id);
   if (before) return before;
-  await admit(world, { ...wanted, name: undefined, reserved: true, createdAt: op.now });
+  await admit(world, { id, ...rest, name: undefined, reserved: true, createdAt: op.now }, expectedBytes);
   try {
     const { bytes } = await whileTaking(world, id, () => world.driver.importSnapshot(id, content, op.signal));
     return await world.db.transact(async (tx) => {

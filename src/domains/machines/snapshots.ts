@@ -1,10 +1,9 @@
 import { AppError } from '../../kernel/errors.ts';
-import type { MachineId, SnapshotId } from '../../kernel/ids.ts';
+import type { AccountId, MachineId, SnapshotId } from '../../kernel/ids.ts';
 import { newId, type Op } from '../../kernel/op.ts';
 import { pageOf, type Page } from '../../kernel/page.ts';
 import { MINUTE, SECOND } from '../../kernel/time.ts';
 import type { Tx } from '../../platform/db.ts';
-import type { Room } from './drivers/driver.ts';
 import * as facts from './facts.ts';
 import { whileHeld, type Held } from './held.ts';
 import { mayUse, visibleTo } from './policy.ts';
@@ -12,6 +11,7 @@ import { failed } from './rest.ts';
 import { checkRoom } from './room.ts';
 import {
   checkSnapshotName,
+  MAX_SNAPSHOT_GB_PER_ACCOUNT,
   MAX_SNAPSHOTS_PER_ACCOUNT,
   type Snapshot,
   type SnapshotCursor,
@@ -40,13 +40,15 @@ const TAKING_TIMEOUT_MS = 15 * MINUTE;
 const BEAT_MS = 5 * SECOND;
 /** By then whoever was taking it has either gone on with it or is taken for dead. */
 const RETRY_AFTER_SECONDS = 10;
+const GIB = 2 ** 30;
+
 export type SnapshotOptions = {
   name?: string | undefined;
+  /** Its id, where the caller has settled that already. */
+  id?: SnapshotId | undefined;
   /** The platform's own for a while, under this id: however often it is asked for, it is taken once. */
   reservedAs?: SnapshotId | undefined;
 };
-
-const NO_MORE: Room = { memoryMb: 0, diskGb: 0 };
 
 /**
  * Copies a machine's disk as it is at one moment, while it runs or rests. Throws `conflict` where the account has as
@@ -56,16 +58,17 @@ export async function snapshot(
   world: MachinesWorld,
   op: Op,
   id: MachineId,
-  { name, reservedAs }: SnapshotOptions = {},
+  { name, id: ownId, reservedAs }: SnapshotOptions = {},
 ): Promise<Snapshot> {
   checkSnapshotName(name);
   const machine = visibleTo(op, await findMachine(world.db, id));
-  const snapshotId = reservedAs ?? newId(op, 'snapshot', `snapshot of ${id}`);
+  const snapshotId = reservedAs ?? ownId ?? newId(op, 'snapshot', `snapshot of ${id}`);
   const before = (reservedAs || op.seed) && (await findSnapshot(world.db, snapshotId));
   if (before) return before;
   const { accountId, image, limits } = machine;
   const reserved = reservedAs !== undefined;
-  await admit(world, { id: snapshotId, accountId, machineId: id, name, image, limits, reserved, createdAt: op.now });
+  const wanted = { id: snapshotId, accountId, machineId: id, name, image, limits, reserved, createdAt: op.now };
+  await admit(world, wanted, await world.driver.filledBytes(id));
   try {
     return await whileTaking(world, snapshotId, () => takeIt(world, op, id, snapshotId));
   } catch (error) {
@@ -79,15 +82,30 @@ export async function snapshot(
 }
 
 /** Writes down that it is being taken before anything is there that a sweep would have to know. */
-export async function admit(world: MachinesWorld, wanted: Omit<Snapshot, 'bytes'>): Promise<void> {
+export async function admit(
+  world: MachinesWorld,
+  wanted: Omit<Snapshot, 'bytes'>,
+  expectedBytes: number,
+): Promise<void> {
   const room = await world.driver.room();
   await world.db.transact(async (tx) => {
-    await checkRoom(tx, world.driver.place, room, NO_MORE);
-    if (!wanted.reserved && (await countSnapshots(tx, wanted.accountId)) >= MAX_SNAPSHOTS_PER_ACCOUNT)
-      throw new AppError('conflict', `An account may keep ${MAX_SNAPSHOTS_PER_ACCOUNT} snapshots; remove one first.`);
-    if (!(await insertSnapshot(tx, wanted, world.driver.place)))
+    const copiedGb = expectedBytes / GIB;
+    await checkRoom(tx, world.driver.place, room, { memoryMb: 0, diskGb: 0, copiedGb });
+    if (!wanted.reserved) await checkShare(tx, wanted.accountId, copiedGb);
+    if (!(await insertSnapshot(tx, { ...wanted, expectedBytes }, world.driver.place)))
       throw new AppError('conflict', 'This snapshot is being taken.', { retryAfterSeconds: RETRY_AFTER_SECONDS });
   });
+}
+
+async function checkShare(tx: Tx, accountId: AccountId, copiedGb: number): Promise<void> {
+  const kept = await countSnapshots(tx, accountId);
+  if (kept.count >= MAX_SNAPSHOTS_PER_ACCOUNT)
+    throw new AppError('conflict', `An account may keep ${MAX_SNAPSHOTS_PER_ACCOUNT} snapshots; remove one first.`);
+  if (kept.bytes / GIB + copiedGb > MAX_SNAPSHOT_GB_PER_ACCOUNT)
+    throw new AppError(
+      'conflict',
+      `The snapshots of an account may fill ${MAX_SNAPSHOT_GB_PER_ACCOUNT} GB together; remove one first.`,
+    );
 }
 
 /** Lets everybody know that it is still being taken. */

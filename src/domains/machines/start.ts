@@ -1,4 +1,4 @@
-import { AppError, isAppError } from '../../kernel/errors.ts';
+import { AppError } from '../../kernel/errors.ts';
 import type { AccountId, MachineId, SnapshotId } from '../../kernel/ids.ts';
 import { newId, type Op } from '../../kernel/op.ts';
 import { BASE_IMAGE } from './command.ts';
@@ -6,7 +6,7 @@ import { create, type Wanted } from './create.ts';
 import type { NetworkMode, NetworkRules, Standing } from './drivers/driver.ts';
 import { checkLease, checkPurpose, checkStanding, limitsOf, type LimitsRequest, type Machine } from './machine.ts';
 import { BUILDER } from './images/image.ts';
-import { giveUpPooled, isOfPool, takeFromPool } from './pool.ts';
+import { isOfPool, onceThereIsRoom, takeFromPool } from './pool.ts';
 import { checkRules } from './rules.ts';
 import type { MachinesWorld } from './world.ts';
 
@@ -42,7 +42,7 @@ export async function start(world: MachinesWorld, op: Op, request: StartRequest)
   const wanted = wantedOf(op, request);
   const isForPool = request.fromPool === true && request.id === undefined && isOfPool(wanted);
   const pooled = isForPool ? await takeFromPool(world, op, wanted) : undefined;
-  return pooled ?? (await createOnceThereIsRoom(world, op, wanted));
+  return pooled ?? (await onceThereIsRoom(world, op, () => create(world, op, wanted)));
 }
 
 function wantedOf(op: Op, request: StartRequest): Wanted {
@@ -60,15 +60,4 @@ function wantedOf(op: Op, request: StartRequest): Wanted {
 /** What machines that build images may do is not for anybody else. */
 function checkImage(op: Op, image: string): void {
   if (image === BUILDER && op.actor.kind !== 'system') throw new AppError('not_found', `There is no image ${image}.`);
-}
-
-/** Nobody is refused for the sake of machines that only wait. */
-async function createOnceThereIsRoom(world: MachinesWorld, op: Op, wanted: Wanted): Promise<Machine> {
-  for (;;) {
-    try {
-      return await create(world, op, wanted);
-    } catch (error) {
-      if (!isAppError(error, 'at_capacity') || !(await giveUpPooled(world, op))) throw error;
-    }
-  }
 }

@@ -97,7 +97,10 @@ export type Sandboxes = {
     timeoutMs: number | undefined,
     options?: { keepMemory?: boolean },
   ): Promise<{ sandbox: Sandbox; resumed: boolean }>;
-  /** Throws `conflict` where it is paused already. Nothing is charged while it is paused. */
+  /**
+   * Throws `conflict` where it is paused already, `rate_limited` where the account has as much paused as it may,
+   * `at_capacity` where the host has. Nothing is charged while it is paused; after 30 days it is ended.
+   */
   pause(op: Op, reference: string, options: { keepMemory: boolean }): Promise<Sandbox>;
   /** Ready to work: woken where it may be. Throws `conflict` where it stays paused. */
   working(op: Op, reference: string): Promise<Sandbox>;

@@ -37,7 +37,8 @@ export type Sandbox = {
 
 export type Origin = 'agents' | 'e2b';
 export type SandboxState = 'running' | 'paused' | 'destroyed';
-export type PauseReason = 'request' | 'timeout' | 'money';
+/** `host`: the disk of its host ran short; it goes on when there is room again. */
+export type PauseReason = 'request' | 'timeout' | 'money' | 'host';
 /** Why a sandbox is no more. */
 export type EndReason = 'request' | 'timeout' | 'money' | 'lost';
 

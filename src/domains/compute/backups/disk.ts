@@ -30,8 +30,8 @@ export async function prepareDisk(world: ComputeWorld, op: Op, server: Server): 
   const backup = backupId && (await findBackup(db, backupId));
   const kept = backup?.blobKey === undefined ? undefined : await blobs.get(backup.blobKey, op.signal);
   if (!backup?.content || !kept) throw new AppError('conflict', 'The backup is not there any more.');
-  const { image, limits } = backup.content;
-  const wanted = { id, accountId: server.accountId, machineId: server.machineId, image, limits };
+  const { image, limits, diskBytes: expectedBytes } = backup.content;
+  const wanted = { id, accountId: server.accountId, machineId: server.machineId, image, limits, expectedBytes };
   try {
     return (await machines.importSnapshot(ours(op), wanted, unpack(kept, backup.content))).id;
   } finally {

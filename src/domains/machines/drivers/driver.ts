@@ -55,6 +55,13 @@ export type Usage = {
 /** Memory in MiB and disk in GiB, whether or not machines use it already. */
 export type Room = { memoryMb: number; diskGb: number };
 
+/** What a host has for machines: `diskGb` is what their disks fill and what is free, which is `freeDiskGb`. */
+export type HostRoom = Room & {
+  freeDiskGb: number;
+  /** Of the whole file system that the disks are on, which others may use as well. */
+  diskSizeGb: number;
+};
+
 /**
  * Something on the driver's side that bears our name: a machine that runs or is frozen, or what is left of one. A
  * machine that was stopped, whose disk waits to be booted, is remains too: only the domain knows it from others.
@@ -75,7 +82,9 @@ export interface MachineDriver {
   /** The key of today's base image, which still names that one when another has taken its place. */
   readonly baseImage: string;
   /** What all machines together can really use. */
-  room(): Promise<Room>;
+  room(): Promise<HostRoom>;
+  /** What a machine's disk fills of the host's, also while it is stopped; 0 where there is none. */
+  filledBytes(id: MachineId): Promise<number>;
   /**
    * Makes and starts a machine and answers when its init does. When it throws, or is killed half-way, `destroy`
    * removes what was made.

@@ -44,6 +44,7 @@ export async function openOciDriver(options: OciOptions): Promise<MachineDriver>
     runtime: options.runtime,
     baseImage: baseKeyOf(options.images),
     room: () => roomOf(layout),
+    filledBytes: async (id) => (await diskUsage(placesOf(layout, id).disk)) ?? 0,
     create: (spec, signal) => create(host, spec, signal),
     connect: (id) => connectTo(placesOf(layout, id).socket),
     pause: (id) => pause(host, id),
