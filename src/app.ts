@@ -40,6 +40,7 @@ import type { Clock } from './kernel/time.ts';
 import { openTestClock, systemClock, type TestClock } from './platform/clock.ts';
 import { openDatabase, type Database } from './platform/db.ts';
 import { clientReader } from './platform/client-address.ts';
+import { authorityOf } from './platform/egress/authority.ts';
 import { createFetch } from './platform/fetch.ts';
 import { createHttpServer, listenOn } from './platform/http.ts';
 import { forgetOldReplies } from './platform/idempotency.ts';
@@ -99,6 +100,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   const ground: Ground = { ...options, db, clock, testClock, jobs, address: { url: config.publicUrl ?? '' } };
   const domains = await wireDomains(ground);
   await domains.machines.adopt(systemOp(clock, 'start'));
+  await domains.machines.openGateway();
   await domains.environments.takeInStarter(systemOp(clock, 'start'));
   await jobs.start({
     jobs: [...domains.tasks.jobs, ...domains.images.jobs, ...domains.environments.jobs, ...domains.compute.jobs],
@@ -180,6 +182,8 @@ async function wireMachines({ config, installation, log, db, clock, jobs, addres
     jobs,
     poolSize: config.poolSize,
     environmentOf: imageEnvironments(db),
+    authority: authorityOf(installation.secret, () => systemClock.now()),
+    nameServers: config.egressNameServers,
   });
   const shelf = await openShelf(config);
   const images = createImages({ db, clock, log, jobs, machines, shelf, insecureRegistries: [] });

@@ -199,6 +199,7 @@ function present(settings: z.output<typeof Settings>) {
     ssh: { host: settings.FREEHOLD_SSH_HOST ?? settings.FREEHOLD_HOST, ports: settings.FREEHOLD_SSH_PORTS },
     addressPool: addressesIn(settings.FREEHOLD_IP_POOL ?? []),
     region: settings.FREEHOLD_REGION,
+    egressNameServers: settings.FREEHOLD_EGRESS_NAME_SERVERS,
     dataDir: resolve(settings.FREEHOLD_DATA_DIR),
     cacheDir: resolve(settings.FREEHOLD_CACHE_DIR ?? join(homedir(), '.cache/freehold')),
     databaseUrl: settings.FREEHOLD_DATABASE_URL,

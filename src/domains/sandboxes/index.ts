@@ -16,7 +16,7 @@ import { byAccessToken, byCode } from './look.ts';
 import { byHostLabel, expose, ports, unexpose, type Addressed, type Exposure } from './ports.ts';
 import { ownSandbox } from './policy.ts';
 import { awake, pause } from './rest.ts';
-import type { ExposedPort, Lifecycle, Network, Origin, Sandbox } from './sandbox.ts';
+import type { ExposedPort, Lifecycle, Network, Origin, Outward, Sandbox } from './sandbox.ts';
 import { setNetwork } from './set-network.ts';
 import { fork, snapshot } from './snapshots.ts';
 import { listSandboxes } from './store.ts';
@@ -32,6 +32,7 @@ export type {
   Lifecycle,
   Network,
   Origin,
+  Outward,
   PauseReason,
   Sandbox,
   SandboxState,
