@@ -51,6 +51,13 @@ const Settings = z
       .transform((text) => text.split(',').map((range) => range.trim()))
       .refine(isAddressPool, { error: 'must be a comma list of IPv4 addresses and networks, as in 203.0.113.0/28' })
       .optional(),
+    FREEHOLD_EGRESS_NAME_SERVERS: z
+      .string()
+      .transform((text) => text.split(',').map((server) => server.trim()))
+      .refine((servers) => servers.every(isNameServer), {
+        error: 'must be a comma list of IPv4 addresses, each with a port or without, as in 9.9.9.9,192.0.2.53:5353',
+      })
+      .default([]),
     FREEHOLD_REGION: z
       .string()
       .regex(/^[a-z]{3}$/, { error: 'must be a region of GET /regions, as in fra' })
@@ -150,6 +157,12 @@ function addressesIn(ranges: string[]): string[] {
     );
   });
   return [...new Set(addresses)];
+}
+
+function isNameServer(text: string): boolean {
+  const [address = '', port = '53', ...rest] = text.split(':');
+  const isPort = /^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= MAX_PORT;
+  return rest.length === 0 && isPort && ipaddr.IPv4.isValidFourPartDecimal(address);
 }
 
 export type Config = ReturnType<typeof readConfig>;

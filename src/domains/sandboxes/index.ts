@@ -109,7 +109,7 @@ export type Sandboxes = {
   /** New sandboxes whose disk begins as a copy of this one's; each is there or says why not. */
   fork(op: AccountOp, reference: string, options: { count: number; timeoutMs?: number | undefined }): Promise<Forked[]>;
   /** Replaces what it may reach. Throws `conflict` unless it runs. */
-  setNetwork(op: Op, reference: string, network: Pick<Network, 'allowOut' | 'denyOut' | 'internet'>): Promise<Sandbox>;
+  setNetwork(op: Op, reference: string, network: Outward): Promise<Sandbox>;
   /** A second subdomain replaces the first. Throws `conflict` where the subdomain is taken or reserved. */
   expose(op: Op, reference: string, request: Exposure): Promise<ExposedPort>;
   unexpose(op: Op, reference: string, port: number): Promise<void>;

@@ -15,6 +15,8 @@ import { deriveKey } from '../crypto.ts';
 export type Authority = {
   /** Its certificate, as PEM. */
   certificate: string;
+  /** A certificate for `name` with ours behind it, and its key; as PEM. */
+  issue(name: string): { cert: string; key: string };
   /** What a server needs to pass for `name`; made once and kept for a while. */
   contextFor(name: string): SecureContext;
 };
@@ -50,17 +52,20 @@ export function authorityOf(secret: Uint8Array, now: () => Date): Authority {
   });
   const kept = new Map<string, { context: SecureContext; until: number }>();
   const leaf = keyOf(undefined);
+  const issue = (name: string) => ({
+    cert: leafFor(name, now().getTime(), ca, leaf.point) + certificate,
+    key: leaf.key.export({ type: 'pkcs8', format: 'pem' }).toString(),
+  });
   return {
     certificate,
+    issue,
     contextFor(name) {
       const at = now().getTime();
       const known = kept.get(name);
       if (known && known.until > at) return known.context;
       const [oldest] = kept.keys();
       if (kept.size >= MAX_KEPT && oldest !== undefined) kept.delete(oldest);
-      const cert = leafFor(name, at, ca, leaf.point) + certificate;
-      const key = leaf.key.export({ type: 'pkcs8', format: 'pem' });
-      const context = createSecureContext({ cert, key });
+      const context = createSecureContext(issue(name));
       kept.delete(name);
       kept.set(name, { context, until: at + KEPT_MS });
       return context;
