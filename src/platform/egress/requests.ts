@@ -63,6 +63,8 @@ export function createRequests(): Requests {
     serve(stream, findWay) {
       ways.set(stream, findWay);
       server.emit('connection', stream);
+      // It was held back while its first bytes were looked at.
+      stream.resume();
     },
   };
 }
@@ -96,7 +98,9 @@ function forwardedOf(request: IncomingMessage, path: string, injected: Readonly<
 function passable(headers: NodeJS.Dict<string[]>): Headers {
   const named = (headers['connection'] ?? []).flatMap((line) => line.toLowerCase().split(/\s*,\s*/));
   const kept = Object.entries(headers).flatMap(([name, values]) =>
-    values === undefined || HOP_BY_HOP.has(name) || named.includes(name) ? [] : [[name, values] as const],
+    values === undefined || HOP_BY_HOP.has(name) || named.includes(name)
+      ? []
+      : [[name, values.length === 1 ? String(values[0]) : values] as const],
   );
   return Object.fromEntries(kept);
 }

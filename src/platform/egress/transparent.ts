@@ -21,10 +21,10 @@ bind($s, pack_sockaddr_in($port, inet_aton($host))) or die "bind: $!";
 $ENV{LISTENER} = fileno($s);
 exec @next or die "exec: $!";
 `;
-/** Hands the socket to its parent, and is gone. */
+/** Hands the socket to its parent and is gone at once: as long as it lived, it would have a part of what comes. */
 const HAND_OVER = `
 require('node:net').createServer().listen({ fd: Number(process.env.LISTENER), backlog: ${BACKLOG} }, function () {
-  process.send('listening', this, () => process.disconnect());
+  process.send('listening', this, () => process.exit());
 });
 `;
 
