@@ -62,6 +62,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   const ground: Ground = { ...options, db, clock, testClock, jobs, address: { url: config.publicUrl ?? '' } };
   const domains = await wireDomains(ground);
   await domains.machines.adopt(systemOp(clock, 'start'));
+  await domains.machines.openGateway();
   await domains.environments.takeInStarter(systemOp(clock, 'start'));
   await jobs.start({
     jobs: [...domains.tasks.jobs, ...domains.images.jobs, ...domains.environments.jobs, ...domains.compute.jobs],

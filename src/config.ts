@@ -59,6 +59,13 @@ const Settings = z
       .transform((text) => text.split(',').map((range) => range.trim()))
       .refine(isAddressPool, { error: 'must be a comma list of IPv4 addresses and networks, as in 203.0.113.0/28' })
       .optional(),
+    FREEHOLD_EGRESS_NAME_SERVERS: z
+      .string()
+      .transform((text) => text.split(',').map((server) => server.trim()))
+      .refine((servers) => servers.every(isNameServer), {
+        error: 'must be a comma list of IPv4 addresses, each with a port or without, as in 9.9.9.9,192.0.2.53:5353',
+      })
+      .default([]),
     FREEHOLD_REGION: z
       .string()
       .regex(/^[a-z]{3}$/, { error: 'must be a region of GET /regions, as in fra' })
@@ -176,6 +183,12 @@ function addressesIn(ranges: string[]): string[] {
   return [...new Set(addresses)];
 }
 
+function isNameServer(text: string): boolean {
+  const [address = '', port = '53', ...rest] = text.split(':');
+  const isPort = /^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= MAX_PORT;
+  return rest.length === 0 && isPort && ipaddr.IPv4.isValidFourPartDecimal(address);
+}
+
 export type Config = ReturnType<typeof readConfig>;
 
 /** Names of all settings, for `.env.example` and its test. */
@@ -231,6 +244,7 @@ function present(settings: z.output<typeof Settings>) {
     ssh: { host: settings.FREEHOLD_SSH_HOST ?? settings.FREEHOLD_HOST, ports: settings.FREEHOLD_SSH_PORTS },
     addressPool: addressesIn(settings.FREEHOLD_IP_POOL ?? []),
     region: settings.FREEHOLD_REGION,
+    egressNameServers: settings.FREEHOLD_EGRESS_NAME_SERVERS,
     dataDir: resolve(settings.FREEHOLD_DATA_DIR),
     cacheDir: resolve(settings.FREEHOLD_CACHE_DIR ?? join(homedir(), '.cache/freehold')),
     databaseUrl: settings.FREEHOLD_DATABASE_URL,

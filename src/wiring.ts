@@ -19,8 +19,9 @@ import {
 import { AppError } from './kernel/errors.ts';
 import type { Clock } from './kernel/time.ts';
 import { openBlobs } from './platform/blob/index.ts';
-import type { TestClock } from './platform/clock.ts';
+import { systemClock, type TestClock } from './platform/clock.ts';
 import type { Database } from './platform/db.ts';
+import { authorityOf } from './platform/egress/authority.ts';
 import type { Installation } from './platform/installation.ts';
 import type { Jobs } from './platform/jobs/index.ts';
 import type { Log } from './platform/log.ts';
@@ -62,6 +63,8 @@ export async function wireMachines({ config, installation, log, db, clock, jobs,
     jobs,
     poolSize: config.poolSize,
     environmentOf: imageEnvironments(db),
+    authority: authorityOf(installation.secret, () => systemClock.now()),
+    nameServers: config.egressNameServers,
   });
   const shelf = await openShelf(config);
   const images = createImages({ db, clock, log, jobs, machines, shelf, insecureRegistries: [] });

@@ -72,6 +72,7 @@ export function listedMachines(): ListedMachines {
     stop: async (id) => become('stop', id, 'remains'),
     boot: async ({ id }) => become('boot', id, 'running'),
     setRules: async (id) => void asked.push(`setRules ${id}`),
+    openGate: async () => ({ close: () => {} }),
     snapshot: async (id, snapshot) => {
       asked.push(`snapshot ${id}`);
       copies.add(snapshot);

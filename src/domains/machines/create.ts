@@ -5,11 +5,13 @@ import type { Op } from '../../kernel/op.ts';
 import { after, SECOND } from '../../kernel/time.ts';
 import type { Tx } from '../../platform/db.ts';
 import { destroyAs } from './destroy.ts';
-import type { Limits, NetworkMode, NetworkRules, Standing } from './drivers/driver.ts';
+import type { Limits, NetworkMode, Standing } from './drivers/driver.ts';
 import * as facts from './facts.ts';
 import { BASE } from './images/image.ts';
 import { specOf, unfit, type Machine } from './machine.ts';
+import { trustGateway } from './egress/trust.ts';
 import { checkRoom } from './room.ts';
+import type { EgressRules } from './rules.ts';
 import { holdSnapshot } from './snapshot-store.ts';
 import { findMachine, insertMachine, lockMachine, lockRoom, markReady, restartCreation } from './store.ts';
 import type { MachinesWorld } from './world.ts';
@@ -22,7 +24,7 @@ export type Wanted = {
   image: string;
   limits: Limits;
   network: NetworkMode;
-  rules: NetworkRules;
+  rules: EgressRules;
   snapshot: SnapshotId | undefined;
   standing?: Standing | undefined;
   leaseMs: number;
@@ -60,6 +62,7 @@ export async function create(world: MachinesWorld, asked: Op, wanted: Wanted): P
   try {
     const limit = AbortSignal.timeout(createTimeoutOf(claimed.machine));
     await world.driver.create(specOf(claimed.machine), AbortSignal.any([op.signal, limit]));
+    await trustGateway(world, claimed.machine, claimed.machine.rules, AbortSignal.any([op.signal, limit]));
     return await world.db.transact((tx) => becomeReady(world, tx, op, claimed.machine, wanted.ready));
   } catch (error) {
     await giveUp(world, op, claimed.machine, error);

@@ -2,6 +2,7 @@ import type { Op } from '../../kernel/op.ts';
 import type { Tx } from '../../platform/db.ts';
 import { recordFact } from '../../platform/outbox.ts';
 import { runningMs, type Machine, type MachineState } from './machine.ts';
+import { shownRules } from './rules.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { Used } from './store.ts';
 
@@ -68,7 +69,7 @@ export const recovered = (tx: Tx, op: Op, machine: Machine): Promise<void> =>
   recordFact(tx, op, { type: 'machine.recovered', ...ofMachine(machine), data: { purpose: machine.purpose } });
 
 export const ruled = (tx: Tx, op: Op, machine: Machine): Promise<void> =>
-  recordFact(tx, op, { type: 'machine.ruled', ...ofMachine(machine), data: { rules: machine.rules } });
+  recordFact(tx, op, { type: 'machine.ruled', ...ofMachine(machine), data: { rules: shownRules(machine.rules) } });
 
 export const snapshotted = (tx: Tx, op: Op, machine: Machine, snapshot: Snapshot, used: Used): Promise<void> =>
   recordFact(tx, op, {

@@ -4,7 +4,9 @@ import type { Op } from '../../kernel/op.ts';
 import type { Page } from '../../kernel/page.ts';
 import { destroy } from './destroy.ts';
 import { dial } from './dial.ts';
-import type { NetworkRules, Usage } from './drivers/driver.ts';
+import type { Usage } from './drivers/driver.ts';
+import { createGateway } from './egress/gateway.ts';
+import { proxyAddresses } from './egress/reach-out.ts';
 import {
   list as listTree,
   makeDirectory,
@@ -27,6 +29,7 @@ import { drainPool, refillPool } from './pool.ts';
 import { holdBack } from './hold-back.ts';
 import { boot, mayFreeze, pause, resume, setRules, stop, type WakeOptions } from './rest.ts';
 import { checkReserve } from './room.ts';
+import type { EgressProxy, EgressRules } from './rules.ts';
 import { attach, run, type RunRequest } from './run.ts';
 import { closeRunInput, inputRun, resizeRun, runs, signalRun } from './runs.ts';
 import { exec, type CommandRequest, type ExecOutcome } from './run-to-end.ts';
@@ -42,7 +45,7 @@ import { listFiles, readFile, writeFile, type FileEntry } from './whole-files.ts
 import type { MachinesWorld } from './world.ts';
 
 export { isRefused } from './dial.ts';
-export type { Limits, MachineDriver, NetworkMode, NetworkRules, Standing, Tier, Usage } from './drivers/driver.ts';
+export type { Limits, MachineDriver, NetworkMode, Standing, Tier, Usage } from './drivers/driver.ts';
 export { openDriver, type DriverOptions, type DriverSetting } from './drivers/open.ts';
 export type { FileUser, ListOptions, ReadOptions, Watch, WriteOptions } from './files.ts';
 export { prepareHost, type HostOptions, type HostReport } from './host.ts';
@@ -65,6 +68,8 @@ export { limitsOf, STANDING_LEASE_MS } from './machine.ts';
 export type { EndReason, LimitsRequest, Machine, MachineState } from './machine.ts';
 export { POOLED_LIMITS } from './pool.ts';
 export type { WakeOptions } from './rest.ts';
+export { isNamePattern } from './rules.ts';
+export type { EgressProxy, EgressRules, Transform } from './rules.ts';
 export type { RunRequest } from './run.ts';
 export type { CommandRequest, ExecOutcome, ExecOutput, OutputStream } from './run-to-end.ts';
 export type { Sample } from './sample.ts';
@@ -164,7 +169,9 @@ export type Machines = {
   resume(op: Op, id: MachineId, options?: WakeOptions): Promise<Machine>;
   stop(op: Op, id: MachineId, options?: { graceMs?: number }): Promise<Machine>;
   boot(op: Op, id: MachineId, options?: WakeOptions): Promise<Machine>;
-  setRules(op: Op, id: MachineId, rules: NetworkRules): Promise<Machine>;
+  setRules(op: Op, id: MachineId, rules: EgressRules): Promise<Machine>;
+  /** Whether a proxy has an address that machines may be led to. */
+  isProxyReachable(proxy: EgressProxy): Promise<boolean>;
 
   snapshot(op: Op, id: MachineId, options?: SnapshotOptions): Promise<Snapshot>;
   getSnapshot(op: Op, id: SnapshotId): Promise<Snapshot>;
@@ -192,6 +199,8 @@ export type Machines = {
   takeSamples(op: Op): Promise<number>;
   /** Ends the machines that only wait to be asked for. */
   drainPool(op: Op): Promise<void>;
+  /** Passes on what machines with rules for names, headers or a proxy open; until then they reach nothing. */
+  openGateway(): Promise<void>;
   /** Machines go on; only what none of them needs is taken from the host. */
   close(): Promise<void>;
 };
@@ -231,7 +240,6 @@ export function createMachines(world: MachinesWorld): Machines {
     resume: of(resume),
     stop: of(stop),
     boot: of(boot),
-    setRules: of(setRules),
     snapshot: of(snapshot),
     getSnapshot: of(getSnapshot),
     listSnapshots: of(listSnapshots),
@@ -252,6 +260,24 @@ export function createMachines(world: MachinesWorld): Machines {
     refillPool: of(refillPool),
     takeSamples: of(takeSamples),
     drainPool: of(drainPool),
-    close: () => world.driver.close(),
+    ...egressOf(world),
+  };
+}
+
+/** What has to do with the gateway, of which there is one for all machines. */
+function egressOf(world: MachinesWorld): Pick<Machines, 'setRules' | 'isProxyReachable' | 'openGateway' | 'close'> {
+  const gateway = createGateway(world);
+  return {
+    async setRules(op, id, rules) {
+      const ruled = await setRules(world, op, id, rules);
+      await gateway.compare();
+      return ruled;
+    },
+    isProxyReachable: async (proxy) => (await proxyAddresses(world, proxy)).length > 0,
+    openGateway: () => gateway.open(),
+    async close() {
+      gateway.close();
+      await world.driver.close();
+    },
   };
 }

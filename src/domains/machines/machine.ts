@@ -2,8 +2,9 @@ import ipaddr from 'ipaddr.js';
 import { AppError } from '../../kernel/errors.ts';
 import type { AccountId, MachineId, SnapshotId } from '../../kernel/ids.ts';
 import { DAY, SECOND } from '../../kernel/time.ts';
-import type { Limits, MachineSpec, NetworkMode, NetworkRules, Standing, Tier } from './drivers/driver.ts';
+import type { Limits, MachineSpec, NetworkMode, Standing, Tier } from './drivers/driver.ts';
 import { BUILDER } from './images/image.ts';
+import { driverRulesOf, type EgressRules } from './rules.ts';
 
 export type MachineState = 'creating' | 'running' | 'paused' | 'stopped' | 'pooled' | 'destroying' | 'destroyed';
 
@@ -45,7 +46,7 @@ export type Machine = {
   image: string;
   limits: Limits;
   network: NetworkMode;
-  rules: NetworkRules;
+  rules: EgressRules;
   /** What its disk began as a copy of. */
   snapshotId: SnapshotId | undefined;
   /** Of a machine that stands for long. */
@@ -151,7 +152,7 @@ export const specOf = ({ id, image, snapshotId, limits, network, rules, standing
   snapshot: snapshotId,
   limits,
   network,
-  rules,
+  rules: driverRulesOf(rules),
   standing,
   profile: image === BUILDER ? 'builder' : 'tenant',
 });

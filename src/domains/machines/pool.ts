@@ -11,6 +11,7 @@ import * as facts from './facts.ts';
 import { MachineLost } from './init/index.ts';
 import { limitsOf, MAX_LEASE_MS, type EndReason, type Machine } from './machine.ts';
 import { claimPooled, findClaimed, NOBODY, oldestPooled, pooledMachines, poolState } from './pool-store.ts';
+import { isUnruled } from './rules.ts';
 import type { MachinesWorld } from './world.ts';
 
 /** What a machine of the pool is given. */
@@ -25,7 +26,7 @@ export const isOfPool = ({ image, limits, network, rules, snapshot, standing }: 
   network === 'egress' &&
   snapshot === undefined &&
   standing === undefined &&
-  rules.allow.length + rules.deny.length === 0 &&
+  isUnruled(rules) &&
   isDeepStrictEqual(limits, POOLED_LIMITS);
 
 /** A machine that was made before it was asked for; undefined where there is none. */

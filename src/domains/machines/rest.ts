@@ -2,14 +2,15 @@ import { AppError, isAppError } from '../../kernel/errors.ts';
 import type { MachineId } from '../../kernel/ids.ts';
 import type { Op } from '../../kernel/op.ts';
 import type { Tx } from '../../platform/db.ts';
-import type { NetworkRules, Usage } from './drivers/driver.ts';
+import type { Usage } from './drivers/driver.ts';
 import * as facts from './facts.ts';
+import { trustGateway } from './egress/trust.ts';
 import { whileHeld, type Held } from './held.ts';
 import { BOOT_TIMEOUT_MS, checkLease, specOf, type Machine, type Undertaking } from './machine.ts';
 import { visibleTo } from './policy.ts';
 import { onceThereIsRoom } from './pool.ts';
 import { checkRoom, hasRoomFrozen } from './room.ts';
-import { checkRules } from './rules.ts';
+import { checkRules, driverRulesOf, type EgressRules } from './rules.ts';
 import { settleHeld } from './settle.ts';
 import { findMachine, noteWanted } from './store.ts';
 import { take, type Wish } from './undertaking.ts';
@@ -115,7 +116,7 @@ export async function boot(
 }
 
 /** What of the internet a machine may reach from now on, also over connections that are open. */
-export async function setRules(world: MachinesWorld, op: Op, id: MachineId, rules: NetworkRules): Promise<Machine> {
+export async function setRules(world: MachinesWorld, op: Op, id: MachineId, rules: EgressRules): Promise<Machine> {
   checkRules(rules);
   return await change(world, op, id, {
     as: 'ruling',
@@ -123,8 +124,9 @@ export async function setRules(world: MachinesWorld, op: Op, id: MachineId, rule
     check: async (_, { network }) => {
       if (network !== 'egress') throw new AppError('conflict', 'This machine has no network.');
     },
-    drive: async ({ state }) => {
-      if (state !== 'stopped') await world.driver.setRules(id, rules);
+    drive: async (machine) => {
+      if (machine.state !== 'stopped') await world.driver.setRules(id, driverRulesOf(rules));
+      if (machine.state === 'running') await trustGateway(world, machine, rules, op.signal);
     },
     write: async (tx, held) => {
       const ruled = await markRuled(tx, id, held.token, rules);

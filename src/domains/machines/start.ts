@@ -3,11 +3,11 @@ import type { AccountId, MachineId, SnapshotId } from '../../kernel/ids.ts';
 import { newId, type Op } from '../../kernel/op.ts';
 import { BASE_IMAGE } from './command.ts';
 import { create, type Wanted } from './create.ts';
-import type { NetworkMode, NetworkRules, Standing } from './drivers/driver.ts';
+import type { NetworkMode, Standing } from './drivers/driver.ts';
 import { checkLease, checkPurpose, checkStanding, limitsOf, type LimitsRequest, type Machine } from './machine.ts';
 import { BUILDER } from './images/image.ts';
 import { isOfPool, onceThereIsRoom, takeFromPool } from './pool.ts';
-import { checkRules } from './rules.ts';
+import { checkRules, type EgressRules } from './rules.ts';
 import type { MachinesWorld } from './world.ts';
 
 export type StartRequest = {
@@ -24,14 +24,14 @@ export type StartRequest = {
   /** Its disk begins as a copy of this snapshot of the same account, whose image it has then. */
   snapshot?: SnapshotId | undefined;
   /** What of the internet it may reach; all of it where nothing is said. */
-  rules?: NetworkRules | undefined;
+  rules?: EgressRules | undefined;
   /** Where it is to be somebody's computer for long: it may have a longer lease, and is started again where it is lost. */
   standing?: Standing | undefined;
   /** A machine that waits ready-made will do, where one of `POOLED_LIMITS` is asked for and nothing special. */
   fromPool?: boolean | undefined;
 };
 
-const NO_RULES: NetworkRules = { allow: [], deny: [] };
+const NO_RULES: EgressRules = { allow: [], deny: [] };
 
 /**
  * Starts a machine and answers when it takes commands. Under a given id any number of calls start one machine.

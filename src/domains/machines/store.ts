@@ -1,7 +1,8 @@
 import type { AccountId, MachineId, SnapshotId } from '../../kernel/ids.ts';
 import type { Db, Tx } from '../../platform/db.ts';
-import type { NetworkMode, NetworkRules, Room, Tier } from './drivers/driver.ts';
+import type { NetworkMode, Room, Tier } from './drivers/driver.ts';
 import { MAY_BECOME, type EndReason, type Machine, type MachineState } from './machine.ts';
+import type { EgressRules } from './rules.ts';
 
 /** A row as it stands in the table. */
 export type MachineRow = {
@@ -20,7 +21,7 @@ export type MachineRow = {
   disk_gb: number;
   pids: number;
   network: NetworkMode;
-  rules: NetworkRules;
+  rules: EgressRules;
   snapshot_id: SnapshotId | null;
   hostname: string | null;
   standing: boolean;
@@ -86,6 +87,15 @@ export const only = (rows: MachineRow[]): Machine | undefined => (rows[0] ? pres
 
 export const findMachine = async (db: Db, id: MachineId): Promise<Machine | undefined> =>
   only(await db.query<MachineRow>(`select * from machines where id = $1`, [id]));
+
+/** What machines that are up may reach. */
+export async function rulesOfRunning(db: Db, ids: readonly MachineId[]): Promise<Map<MachineId, EgressRules>> {
+  const rows = await db.query<{ id: MachineId; rules: EgressRules }>(
+    `select id, rules from machines where id = any($1) and state in ('running', 'paused')`,
+    [ids],
+  );
+  return new Map(rows.map(({ id, rules }) => [id, rules]));
+}
 
 /** Machines that are not destroyed, oldest first. */
 export const aliveMachines = async (db: Db, place: string): Promise<Machine[]> =>
@@ -246,7 +256,7 @@ export const markDestroying = async (
 export const markDestroyed = async (tx: Tx, id: MachineId, at: Date): Promise<Machine | undefined> =>
   only(
     await tx.query<MachineRow>(
-      `update machines set state = 'destroyed', state_at = $2, ended_at = $2
+      `update machines set state = 'destroyed', state_at = $2, ended_at = $2, rules = rules - 'transforms' - 'proxy'
         where id = $1 and state = any($3) returning *`,
       [id, at, MAY_BECOME.destroyed],
     ),

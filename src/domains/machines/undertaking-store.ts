@@ -1,6 +1,6 @@
 import type { MachineId } from '../../kernel/ids.ts';
 import type { Db, Tx } from '../../platform/db.ts';
-import type { NetworkRules } from './drivers/driver.ts';
+import type { EgressRules } from './rules.ts';
 import type { Machine, MachineState, Undertaking } from './machine.ts';
 import { only, presentMachine, SINCE_RUNNING, type MachineRow, type Used } from './store.ts';
 
@@ -133,7 +133,7 @@ export const markRuled = async (
   tx: Tx,
   id: MachineId,
   token: string,
-  rules: NetworkRules,
+  rules: EgressRules,
 ): Promise<Machine | undefined> =>
   only(
     await tx.query<MachineRow>(

@@ -16,7 +16,7 @@ import { byAccessToken, byCode } from './look.ts';
 import { byHostLabel, expose, ports, unexpose, type Addressed, type Exposure } from './ports.ts';
 import { ownSandbox } from './policy.ts';
 import { awake, pause } from './rest.ts';
-import type { ExposedPort, Lifecycle, Network, Origin, Sandbox } from './sandbox.ts';
+import type { ExposedPort, Lifecycle, Network, Origin, Outward, Sandbox } from './sandbox.ts';
 import { setNetwork } from './set-network.ts';
 import { fork, snapshot } from './snapshots.ts';
 import { listSandboxes } from './store.ts';
@@ -32,6 +32,7 @@ export type {
   Lifecycle,
   Network,
   Origin,
+  Outward,
   PauseReason,
   Sandbox,
   SandboxState,
@@ -111,7 +112,7 @@ export type Sandboxes = {
   /** New sandboxes whose disk begins as a copy of this one's; each is there or says why not. */
   fork(op: AccountOp, reference: string, options: { count: number; timeoutMs?: number | undefined }): Promise<Forked[]>;
   /** Replaces what it may reach. Throws `conflict` unless it runs. */
-  setNetwork(op: Op, reference: string, network: Pick<Network, 'allowOut' | 'denyOut' | 'internet'>): Promise<Sandbox>;
+  setNetwork(op: Op, reference: string, network: Outward): Promise<Sandbox>;
   /** A second subdomain replaces the first. Throws `conflict` where the subdomain is taken or reserved. */
   expose(op: Op, reference: string, request: Exposure): Promise<ExposedPort>;
   unexpose(op: Op, reference: string, port: number): Promise<void>;

@@ -3,6 +3,7 @@ import { usd } from '../../kernel/money.ts';
 import type { Db, Tx } from '../../platform/db.ts';
 import type { ListFilter } from './index.ts';
 import type { Kept, Moving, NewKept } from './kept.ts';
+import { OPEN_NETWORK } from './network.ts';
 import { paidUntil } from '../ledger/index.ts';
 import type { EndReason, Lifecycle, Network, Origin, PauseReason } from './sandbox.ts';
 
@@ -60,7 +61,7 @@ const keptOf = (row: SandboxRow): Kept => ({
   metadata: row.metadata,
   env: row.env,
   lifecycle: row.lifecycle,
-  network: { internet: undefined, maskRequestHost: undefined, ...row.network },
+  network: { ...OPEN_NETWORK, ...row.network },
   createdAt: row.created_at,
   startedAt: row.started_at ?? undefined,
   endAt: row.end_at ?? undefined,

@@ -11,7 +11,20 @@ export type NetworkMode = 'egress' | 'none';
  * IPv4 addresses and ranges that a machine with `egress` may reach. What is allowed beats what is denied; where both
  * are empty, it is all of the public internet.
  */
-export type NetworkRules = { allow: readonly string[]; deny: readonly string[] };
+export type NetworkRules = {
+  allow: readonly string[];
+  deny: readonly string[];
+  /**
+   * Connections that do not leave but come to whoever has opened the gate: those to the ports of the web (80 and 443),
+   * or all of TCP. The lists say nothing of them; while nobody has opened it, they are refused.
+   */
+  gate?: 'web' | 'tcp' | undefined;
+  /** Its name servers are reached whatever is denied. */
+  resolves?: boolean | undefined;
+};
+
+/** A connection that a machine has opened to `address` and that was taken out of its way. */
+export type GateCall = { machine: MachineId; address: string; port: number; stream: Duplex };
 
 export type Limits = { vcpus: number; memoryMb: number; diskGb: number; pids: number };
 
@@ -105,8 +118,14 @@ export interface MachineDriver {
   /** From now on, also for connections that are open. Only for machines with `egress`. */
   setRules(id: MachineId, rules: NetworkRules): Promise<void>;
   /**
+   * Takes what gated machines open, from now on. Where several processes do, each connection comes to one of them.
+   * Whose a call is, is certain: no machine can open one in another's name.
+   */
+  openGate(take: (call: GateCall) => void): Promise<{ close(): void }>;
+  /**
    * Copies the disk of a running, paused or stopped machine, as it is at one moment, under the snapshot's name. A
-   * machine that runs stands still meanwhile, for half a minute at the most: where that is too short it throws. Answers how much of the host's disk the copy fills. When it throws, nothing is left of the copy.
+   * machine that runs stands still meanwhile, for half a minute at the most: where that is too short it throws. Answers
+   * how much of the host's disk the copy fills. When it throws, nothing is left of the copy.
    */
   snapshot(id: MachineId, snapshot: SnapshotId, signal: AbortSignal): Promise<{ bytes: number }>;
   /**

@@ -31,6 +31,13 @@ export function linkAt(index: number): Link {
 
 const ipv4 = (value: number): string => [24, 16, 8, 0].map((shift) => (value >>> shift) & 0xff).join('.');
 
+/** The link of the machine that has this address; undefined where it is no machine's. */
+export function linkOf(machineAddress: string): Link | undefined {
+  const value = machineAddress.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+  const index = (value - MACHINE_NET_FIRST - 1) / 2;
+  return Number.isInteger(index) && index >= 0 && index < LINKS ? linkAt(index) : undefined;
+}
+
 /** The interface group that all links of an instance bear: 31 bits, never 0, which is everybody else's group. */
 export const groupOf = (instance: string): number => (hash(`group ${instance}`) & 0x7fff_ffff) | 1;
 
