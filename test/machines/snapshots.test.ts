@@ -146,7 +146,7 @@ describe.each(RUNTIMES)('a snapshot (%s)', (runtime) => {
       yield Buffer.alloc(3_000_000);
       throw new Error('found wrong');
     }
-    await expect(imported(wrongAtTheEnd())).rejects.toThrow();
+    await expect(imported(wrongAtTheEnd())).rejects.toThrow('found wrong');
     expect(await host.driver.snapshots()).toEqual([]);
     await expect(imported(Readable.from(packed))).resolves.toMatchObject({ bytes: expect.any(Number) });
     await host.driver.removeSnapshot(other);
