@@ -99,7 +99,10 @@ export async function* outputOf(command: Command, options: StreamedOptions): Asy
   }
 }
 
-/** Runs a command that must succeed with a long input. Throws what the input throws, else `CommandFailed`. */
+/**
+ * Runs a command that must succeed with a long input, and must have taken all of it: what an input throws at its very end,
+ * when it has been found wrong, counts too. Throws what the input throws, else `CommandFailed`.
+ */
 export async function mustTake(
   command: Command,
   input: AsyncIterable<Uint8Array>,
@@ -109,16 +112,22 @@ export async function mustTake(
   running.stdout.resume();
   const ended = outcomeOf(running);
   const stop = () => killGroup(running);
+  let isRead = false;
+  async function* toItsEnd() {
+    yield* input;
+    isRead = true;
+  }
   options.signal.addEventListener('abort', stop, { once: true });
   if (options.signal.aborted) stop();
   try {
-    await pipeline(input, running.stdin).catch(async (error: unknown) => {
+    await pipeline(toItsEnd(), running.stdin).catch(async (error: unknown) => {
       // A command that ends before its input does tells why by itself.
       if (!isBrokenPipe(error)) throw error;
     });
     const result = await ended;
     options.signal.throwIfAborted();
     if (result.exitCode !== 0) throw new CommandFailed(command, result);
+    if (!isRead) throw new Error(`${command[0]} did not take its input to the end.`);
   } finally {
     options.signal.removeEventListener('abort', stop);
     stop();

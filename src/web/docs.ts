@@ -48,7 +48,7 @@ export const customRequestsPage = (version: string): Answer =>
     body: html`<body class="docs">
       ${masthead('/docs')}
       <div class="columns">
-        <nav class="contents" aria-label="Contents"><a href="/docs#servers">Back to the documentation</a></nav>
+        <nav class="contents" aria-label="Contents"><a href="/docs">Back to the documentation</a></nav>
         <main id="content">${sectionHtml(customRequests())}</main>
       </div>
       ${footer(version)}

@@ -140,6 +140,14 @@ describe.each(RUNTIMES)('a snapshot (%s)', (runtime) => {
     );
     await rm(trap, { recursive: true });
     await expect(imported(Readable.from(archive))).rejects.toThrow(/no disk/);
+    // Found wrong only when all of the disk has come already.
+    async function* wrongAtTheEnd() {
+      yield packed;
+      yield Buffer.alloc(3_000_000);
+      throw new Error('found wrong');
+    }
+    await expect(imported(wrongAtTheEnd())).rejects.toThrow('found wrong');
+    expect(await host.driver.snapshots()).toEqual([]);
     await expect(imported(Readable.from(packed))).resolves.toMatchObject({ bytes: expect.any(Number) });
     await host.driver.removeSnapshot(other);
     expect(await host.driver.snapshots()).toEqual([]);

@@ -28,14 +28,20 @@ export const packCommand = (file: string): Command => [
   basename(file),
 ];
 
+/** tar may stop reading where the archive ends; whether all of it is right is known when all of it has been read. */
+const UNPACK_SCRIPT = `
+tar --extract --file=- --no-same-owner --no-same-permissions --directory="$1" "$2"
+cat > /dev/null
+`;
+
 /** Only the disk is taken out of the archive, whatever else may be in it. */
 export const unpackCommand = (folder: string): Command => [
-  'tar',
-  '--extract',
-  '--file=-',
-  '--no-same-owner',
-  '--no-same-permissions',
-  `--directory=${folder}`,
+  '/bin/sh',
+  '-e',
+  '-c',
+  UNPACK_SCRIPT,
+  'unpack',
+  folder,
   MEMBER,
 ];
 
