@@ -182,7 +182,15 @@ async function listen(ground: Ground, domains: Domains, metrics: ReturnType<type
   const { config, installation, log, db, clock, address } = ground;
   const { sshGateway, ssh } = domains;
   const clientOf = clientReader(config.trustProxy);
-  const proxy = createProxy({ appsDomain: config.appsDomain, ...domains, clock, log, clientOf, page: unreachablePage });
+  const proxy = createProxy({
+    appsDomain: config.appsDomain,
+    ...domains,
+    clock,
+    log,
+    clientOf,
+    visited: metrics.proxied,
+    page: unreachablePage,
+  });
   const sockets = socketFront(
     () => apis,
     (request, response) => server.routing(request, response),

@@ -118,7 +118,8 @@ async function makeContainer(host: Host, spec: MachineSpec, places: Places, sign
 async function startIt(host: Host, spec: MachineSpec, pid: number, signal: AbortSignal): Promise<Link | undefined> {
   const start = startCommand(host.runtime, spec.id, pid);
   const { id, rules = NO_RULES, standing } = spec;
-  const options = { instance: host.instance, id, pid, signal };
+  const ruled = spec.network === 'egress' ? await host.firewall.ruledLinks() : new Set<string>();
+  const options = { instance: host.instance, id, pid, signal, ruled };
   if (spec.network === 'egress' && isEmpty(rules) && standing?.address === undefined) return attach(options, start);
   const link = spec.network === 'egress' ? await attach(options, NOTHING) : undefined;
   if (link)

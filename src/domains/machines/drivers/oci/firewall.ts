@@ -154,6 +154,8 @@ export type Firewall = {
   apply(): Promise<void>;
   /** What was set for a machine that has rules of its own. */
   rulesOf(id: string): Promise<LinkRules | undefined>;
+  /** The links that have rules of their own, also those of machines that have died and were not removed yet. */
+  ruledLinks(): Promise<ReadonlySet<string>>;
   /** What a machine may reach from now on. */
   setRules(id: string, rules: LinkRules): Promise<void>;
   /** Before a machine's link goes, so that the next one of this name does not inherit them. */
@@ -197,6 +199,7 @@ export function firewallOf(layout: Layout): Firewall {
       const text = await readFile(placesOf(layout, id).rules, 'utf8').catch(absent);
       return text === undefined ? undefined : (JSON.parse(text) as LinkRules);
     },
+    ruledLinks: async () => new Set((await allRules(layout)).map(({ link }) => link)),
     setRules: async (id, rules) => {
       const file = placesOf(layout, id).rules;
       await writeFile(`${file}.new`, JSON.stringify(rules), { mode: OWNER_ONLY });

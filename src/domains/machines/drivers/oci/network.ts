@@ -43,17 +43,25 @@ export const groupOf = (instance: string): number => (hash(`group ${instance}`) 
 
 const hash = (text: string): number => createHash('sha256').update(text).digest().readUInt32BE(0);
 
-export type AttachOptions = { instance: string; id: string; pid: number; signal: AbortSignal };
+export type AttachOptions = {
+  instance: string;
+  id: string;
+  pid: number;
+  signal: AbortSignal;
+  /** Links for which there are still rules, of a machine that has died: they are not another's yet. */
+  ruled?: ReadonlySet<string>;
+};
 
 /**
  * Gives the machine whose first process is `pid` a link to the host, and then runs `next`, which starts it. The kernel
  * allocates: a link's name says its addresses, and of two processes that want one name exactly one gets it, so no lock
  * is needed between them.
  */
-export async function attach({ instance, id, pid, signal }: AttachOptions, next: Command): Promise<Link> {
+export async function attach({ instance, id, pid, signal, ruled }: AttachOptions, next: Command): Promise<Link> {
   const mtu = await uplinkMtu();
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const link = linkAt((hash(id) + attempt) % LINKS);
+    if (ruled?.has(link.name)) continue;
     const command = attachCommand(
       hostSide(link, { group: groupOf(instance), pid, mtu, alias: id }),
       machineSide(link),
