@@ -202,3 +202,35 @@ describe('what sales earn', () => {
     expect(other.seller.id).toBe(seller.id);
   });
 });
+
+describe('sandbox nodes', () => {
+  const sandboxed = async () => {
+    const node = await registerNode(world);
+    await world.db.query(`update grid_nodes set sandbox = true where id = $1`, [node.id]);
+    return node;
+  };
+
+  test('trade with each other only, either way', async () => {
+    const [play, real] = [await sandboxed(), await registerNode(world)];
+    const skills = { play: await publish(play), real: await publish(real) };
+    const create = (node: typeof play, id: string) =>
+      node.call('POST', '/v1/tasks/create', { skill_id: id, input_data: {} });
+    const init = (node: typeof play, id: string) =>
+      node.call('POST', '/v1/trade/escrow/init', { seller_id: id, amount: 1 });
+    const refused = [
+      await create(play, skills.real),
+      await create(real, skills.play),
+      await init(play, real.id),
+      await init(real, play.id),
+    ];
+    expect(refused.map(({ status }) => status)).toEqual([403, 403, 403, 403]);
+    expect((await create(await sandboxed(), skills.play)).status).toBe(200);
+  });
+
+  test('have a window of a minute', async () => {
+    const task = await delivered(world, {}, {}, { buyer: await sandboxed(), seller: await sandboxed() });
+    world.clock.advance(61_000);
+    await sweep(world);
+    expect((await receiptOf(task)).escrow.status).toBe('SETTLED');
+  });
+});

@@ -58,5 +58,5 @@ const opOf = (world: TestApis): Op => systemOp(world.clock.now());
 /** Does whatever is due, as the sweeps do. */
 export async function sweep(world: TestApis): Promise<void> {
   for (const { name, runDue } of world.grid.sweeps)
-    if (['grid.settle', 'grid.refund-overdue'].includes(name)) while ((await runDue(opOf(world))) > 0);
+    if (['grid.settle', 'grid.judge', 'grid.refund-overdue'].includes(name)) while ((await runDue(opOf(world))) > 0);
 }

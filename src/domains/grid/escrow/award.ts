@@ -6,7 +6,7 @@ import { recordFacts } from '../../../platform/outbox.ts';
 import { mint, VAULT, type Transfer } from '../../ledger/index.ts';
 import { GENESIS_BONUS, PIONEER_BONUS } from '../money.ts';
 import { GENESIS_SEATS, PIONEER_JOBS, PIONEER_SEATS } from '../reputation/badges.ts';
-import type { GridWorld } from '../world.ts';
+import type { EscrowWorld } from './world.ts';
 import { giveGenesis, givePioneer, lockNewGenesis, lockNewPioneers, lockRanks } from './award-store.ts';
 import type { Escrow } from './escrow.ts';
 import { transferId, walletOf } from './money.ts';
@@ -44,7 +44,7 @@ export const genesisBonuses = ({ genesis }: Awards, owners: Owners): Transfer[] 
 
 /** From the vault, if it has as much: if not, the next sale of a pioneer that is settled tries it again. */
 export async function payPioneers(
-  { ledger }: Pick<GridWorld, 'ledger'>,
+  { ledger }: Pick<EscrowWorld, 'ledger'>,
   tx: Tx,
   op: Op,
   { pioneers, pioneersBefore }: Awards,

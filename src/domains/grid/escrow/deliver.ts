@@ -4,7 +4,8 @@ import { after } from '../../../kernel/time.ts';
 import type { Tx } from '../../../platform/db.ts';
 import { recordFacts } from '../../../platform/outbox.ts';
 import { findNode } from '../nodes/store.ts';
-import type { GridWorld, NodeOp } from '../world.ts';
+import type { NodeOp } from '../world.ts';
+import type { EscrowWorld } from './world.ts';
 import { DISPUTE_WINDOW_MS, SANDBOX_WINDOW_MS, type Escrow } from './escrow.ts';
 import { claimedFact, completedFact, escrowFact } from './facts.ts';
 import { proofHash } from './proof.ts';
@@ -13,7 +14,7 @@ import { claimOpen, completeUndone, findTask, findTaskOfEscrow } from './task-st
 import type { GridTask } from './task.ts';
 
 /** Takes a task on, so that no other worker of the same seller does it too. */
-export async function claimTask({ db }: GridWorld, op: NodeOp, id: string): Promise<GridTask> {
+export async function claimTask({ db }: EscrowWorld, op: NodeOp, id: string): Promise<GridTask> {
   return db.transact(async (tx) => {
     const task = await sellersTask(tx, op, id);
     if (!(await claimOpen(tx, task.id, op.now))) throw new AppError('conflict', 'Task already claimed or completed');
@@ -27,7 +28,7 @@ export type Completion = { taskId: string; output: Record<string, unknown>; proo
 export type Completed = { task: GridTask; settleAt: Date | null };
 
 /** Delivers the output of a task. From now on its buyer may object. */
-export async function completeTask({ db }: GridWorld, op: NodeOp, completion: Completion): Promise<Completed> {
+export async function completeTask({ db }: EscrowWorld, op: NodeOp, completion: Completion): Promise<Completed> {
   const { output, proofHash: given } = completion;
   const matches = given.toLowerCase() === proofHash(output);
   return db.transact(async (tx) => {
@@ -43,7 +44,7 @@ export async function completeTask({ db }: GridWorld, op: NodeOp, completion: Co
 }
 
 /** Says what was delivered for an escrow that is of no task. From now on its buyer may object. */
-export async function deliverEscrow({ db }: GridWorld, op: NodeOp, id: string, hash: string): Promise<Escrow> {
+export async function deliverEscrow({ db }: EscrowWorld, op: NodeOp, id: string, hash: string): Promise<Escrow> {
   const escrowId = parseId('escrow', id);
   return db.transact(async (tx) => {
     const escrow = escrowId && (await findEscrow(tx, escrowId));

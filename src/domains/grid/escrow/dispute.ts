@@ -3,7 +3,8 @@ import { parseId, type EscrowId, type GridTaskId } from '../../../kernel/ids.ts'
 import type { Tx } from '../../../platform/db.ts';
 import { recordFacts } from '../../../platform/outbox.ts';
 import { markOutdated } from '../reputation/store.ts';
-import type { GridWorld, NodeOp } from '../world.ts';
+import type { NodeOp } from '../world.ts';
+import type { EscrowWorld } from './world.ts';
 import { insertDecisions } from './decision-store.ts';
 import type { Escrow } from './escrow.ts';
 import { escrowFact } from './facts.ts';
@@ -15,7 +16,7 @@ export type Evidence = Record<string, unknown>;
 export type Objection = { reason: string; evidence?: Evidence | undefined };
 
 /** Freezes the money of a delivered task until the operator decides. */
-export async function disputeTask(world: GridWorld, op: NodeOp, id: string, objection: Objection): Promise<Escrow> {
+export async function disputeTask(world: EscrowWorld, op: NodeOp, id: string, objection: Objection): Promise<Escrow> {
   const taskId = parseId('gridTask', id);
   return world.db.transact(async (tx) => {
     const task = taskId && (await findTask(tx, taskId));
@@ -28,7 +29,7 @@ export async function disputeTask(world: GridWorld, op: NodeOp, id: string, obje
 }
 
 /** The same for an escrow that is of no task. */
-export async function disputeEscrow(world: GridWorld, op: NodeOp, id: string, objection: Objection): Promise<Escrow> {
+export async function disputeEscrow(world: EscrowWorld, op: NodeOp, id: string, objection: Objection): Promise<Escrow> {
   const escrowId = parseId('escrow', id);
   return world.db.transact(async (tx) => {
     const escrow = escrowId && (await findEscrow(tx, escrowId));

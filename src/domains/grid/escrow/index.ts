@@ -2,7 +2,8 @@ import { AppError } from '../../../kernel/errors.ts';
 import { parseId, type NodeId } from '../../../kernel/ids.ts';
 import type { Op } from '../../../kernel/op.ts';
 import { defineSweep } from '../../../platform/jobs/index.ts';
-import type { GridWorld, NodeOp } from '../world.ts';
+import type { NodeOp } from '../world.ts';
+import type { EscrowWorld } from './world.ts';
 import { createCourt } from './court.ts';
 import { createTask, type TaskOrder } from './create-task.ts';
 import { listDecisions, type DecisionFilter } from './decision-store.ts';
@@ -15,7 +16,7 @@ import { sellerStats } from './seller.ts';
 import { resolveDispute, type Resolved } from './settle.ts';
 import { simulate } from './simulate.ts';
 import { countTasks, listTasks, type Role } from './task-store.ts';
-import { refundOverdue, settleDue, settleNow, settleEverything, type Settling } from './tend.ts';
+import { doneIn, refundOverdue, settleDue, settleNow, settleEverything, type Settling } from './tend.ts';
 import { findEscrow, pendingEscrows } from './store.ts';
 import { createValidator, listValidators, type NewValidator } from './validators.ts';
 
@@ -29,8 +30,8 @@ export type Escrows = ReturnType<typeof createEscrows>;
  * Money that nodes lock away for one another, and the work that it is for. What is not there is `not_found`, what is
  * others' is `forbidden`, what cannot be done where it is now is `invalid`.
  */
-export function createEscrows(gridWorld: GridWorld) {
-  const world: Settling = { ...gridWorld, court: createCourt() };
+export function createEscrows(standing: EscrowWorld) {
+  const world: Settling = { ...standing, court: createCourt() };
   const { db } = world;
   return {
     /** Throws `invalid` (of itself; beyond its canary), `not_found`, `forbidden` (sandbox), `unaffordable`. */
@@ -75,10 +76,12 @@ export function createEscrows(gridWorld: GridWorld) {
       defineSweep({
         name: 'grid.settle',
         everySeconds: SETTLE_SECONDS,
-        runDue: async (op) => {
-          const { settled, refunded, flagged } = await settleDue(world, op);
-          return settled + refunded + flagged;
-        },
+        runDue: async (op) => doneIn(await settleDue(world, op, 'plain')),
+      }),
+      defineSweep({
+        name: 'grid.judge',
+        everySeconds: SETTLE_SECONDS,
+        runDue: async (op) => doneIn(await settleDue(world, op, 'ruled')),
       }),
       defineSweep({
         name: 'grid.refund-overdue',
@@ -90,13 +93,13 @@ export function createEscrows(gridWorld: GridWorld) {
   };
 }
 
-async function refundEverything(world: GridWorld, op: Op): Promise<number> {
+async function refundEverything(world: EscrowWorld, op: Op): Promise<number> {
   let refunded = 0;
   for (let found = 1; found > 0 && !op.signal.aborted; refunded += found) found = await refundOverdue(world, op);
   return refunded;
 }
 
-async function resolve(world: GridWorld, op: Op, id: string, resolution: string): Promise<Resolved> {
+async function resolve(world: EscrowWorld, op: Op, id: string, resolution: string): Promise<Resolved> {
   if (resolution !== 'refund_buyer' && resolution !== 'release_to_seller')
     throw new AppError('invalid', "resolution must be 'refund_buyer' or 'release_to_seller'");
   const escrowId = parseId('escrow', id);

@@ -7,7 +7,8 @@ import type { Db } from '../../../platform/db.ts';
 import { recordFacts } from '../../../platform/outbox.ts';
 import type { Node } from '../nodes/node.ts';
 import { findNode } from '../nodes/store.ts';
-import type { GridWorld, NodeOp } from '../world.ts';
+import type { NodeOp } from '../world.ts';
+import type { EscrowWorld } from './world.ts';
 import { PENDING_TIMEOUT_MS, type Escrow } from './escrow.ts';
 import { escrowFact } from './facts.ts';
 import { lockAway } from './money.ts';
@@ -20,7 +21,7 @@ export type Opened = { escrow: Escrow; replayed: boolean };
 export const HOUSE: readonly string[] = ['botnode-official', 'house'];
 
 /** Locks the caller's money away for another node. */
-export async function openEscrow(world: GridWorld, op: NodeOp, order: EscrowOrder): Promise<Opened> {
+export async function openEscrow(world: EscrowWorld, op: NodeOp, order: EscrowOrder): Promise<Opened> {
   const { db } = world;
   const { amount, idempotencyKey } = order;
   const earlier = await findEarlier(db, op, idempotencyKey);

@@ -1,6 +1,7 @@
 import { escrow as accountOf, VAULT, type Code, type Movement } from '../../ledger/index.ts';
 import type { Db } from '../../../platform/db.ts';
-import type { GridWorld, NodeOp } from '../world.ts';
+import type { NodeOp } from '../world.ts';
+import type { EscrowWorld } from './world.ts';
 import { decisionsAbout, validationsOf } from './decision-store.ts';
 import type { RecordedDecision, RecordedValidation } from './decision.ts';
 import type { Escrow } from './escrow.ts';
@@ -24,7 +25,7 @@ export type Receipt = {
   at: Date;
 };
 
-export async function receiptOf({ db, ledger }: GridWorld, op: NodeOp, id: string): Promise<Receipt> {
+export async function receiptOf({ db, ledger }: EscrowWorld, op: NodeOp, id: string): Promise<Receipt> {
   const task = await partyTask(db, op, id);
   const offer = await findOffer(db, task.skillId);
   const escrow = task.escrowId ? await findEscrow(db, task.escrowId) : undefined;
@@ -51,7 +52,7 @@ async function accountNames(db: Db, { id, buyerId, sellerId }: Escrow): Promise<
 }
 
 export async function validationsFor(
-  { db }: GridWorld,
+  { db }: EscrowWorld,
   op: NodeOp,
   id: string,
 ): Promise<{ task: GridTask; validations: RecordedValidation[] }> {
