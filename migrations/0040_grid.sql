@@ -13,6 +13,8 @@ create table grid_challenges (
   node_id      text primary key check (node_id ~ '^[A-Za-z0-9_-]{3,100}$'),
   -- The account that the node is to belong to; null for one that is opened with it.
   account_id   uuid references accounts,
+  -- The network that asked for it.
+  network      text not null,
   payload      integer[] not null,
   tries        integer not null default 0,
   expires_at   timestamptz not null

@@ -136,8 +136,6 @@ export type Credentials = {
 /** A request as a contract's frame sees it, before its route. `body` is what its JSON says. */
 export type FramedRequest = {
   method: string;
-  /** The route's pattern; undefined where there is none. */
-  route: string | undefined;
   path: string;
   headers: Readonly<Record<string, string | string[] | undefined>>;
   body: unknown;

@@ -52,7 +52,7 @@ export function serve(server: FastifyInstance, apis: readonly Api[], edge: Edge)
         handler: (request, reply) => answer(edge, api, route, request, reply),
         errorHandler: (error, request, reply) =>
           send(edge, api, opOf(edge, request, reply), route.path, reply, toAppError(error)),
-        ...(api.frame && { onSend: frameHeaders(api.frame, route) }),
+        ...(api.frame && { onSend: frameHeaders(api.frame) }),
       });
     for (const route of api.routes) if (!route.stream) declare(server, route);
     withRawBodies(server, (scope) => {
@@ -71,7 +71,7 @@ export function serve(server: FastifyInstance, apis: readonly Api[], edge: Edge)
       allowed.length > 0
         ? new AppError('method_not_allowed', 'Method not allowed')
         : new AppError('not_found', 'Not found');
-    if (api?.frame) void reply.headers(api.frame.headers(framed(request, reply, undefined)));
+    if (api?.frame) void reply.headers(api.frame.headers(framed(request, reply)));
     return api && send(edge, api, opOf(edge, request, reply), 'unknown', reply, error);
   });
   server.setErrorHandler((error, request, reply) => {
@@ -88,7 +88,7 @@ async function answer(
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const anonymous = opOf(edge, request, reply);
-  const refusal = api.frame?.refuse(framed(request, reply, route));
+  const refusal = api.frame?.refuse(framed(request, reply));
   if (refusal) return respond(edge, anonymous, route.path, reply, refusal);
   let op: Op = anonymous;
   let result: Answer;
@@ -102,17 +102,16 @@ async function answer(
   return respond(edge, op, route.path, reply, result);
 }
 
-const framed = (request: FastifyRequest, reply: FastifyReply, route: Route | undefined): FramedRequest => ({
+const framed = (request: FastifyRequest, reply: FastifyReply): FramedRequest => ({
   method: request.method,
-  route: route?.path,
   path: request.url.split('?', 1)[0] ?? '/',
   headers: request.headers,
   body: request.body,
   tookMs: reply.elapsedTime,
 });
 
-const frameHeaders = (frame: Frame, route: Route) => async (request: FastifyRequest, reply: FastifyReply) =>
-  void reply.headers(frame.headers(framed(request, reply, route)));
+const frameHeaders = (frame: Frame) => async (request: FastifyRequest, reply: FastifyReply) =>
+  void reply.headers(frame.headers(framed(request, reply)));
 
 function upgrade(
   edge: Edge,

@@ -84,6 +84,27 @@ describe('registering a node', () => {
     expect(wrong.status).toBe(401);
   });
 
+  test('for an account is answered by nobody else, and with the first answer', async () => {
+    const [owner, stranger] = [await world.register(), await world.register()];
+    const register = async (node_id: string) => {
+      const { body } = await world.call('POST', '/v1/node/register', { key: owner.key, body: { node_id } });
+      return { node_id, solution: solutionOf(body.verification_challenge.payload) };
+    };
+    const guessed = await register('guessed');
+    expect((await answer('guessed', guessed.solution + 1)).status).toBe(400);
+    expect((await answer('guessed', guessed.solution)).body.detail).toMatch(/^No pending challenge/);
+    const body = await register('guarded');
+    const foreign = await world.call('POST', '/v1/node/verify', { key: stranger.key, body });
+    expect(foreign).toMatchObject({
+      status: 400,
+      body: { detail: expect.stringContaining('registered for an account') },
+    });
+    const own = await world.call('POST', '/v1/node/verify', { key: owner.key, body });
+    expect((await nodeWith(world, 'guarded', own.body).call('GET', '/v1/account')).body.account_id).toBe(
+      owner.accountId,
+    );
+  });
+
   test.each([
     ['that is new', async () => undefined],
     ['that was there', async () => (await world.register()).key],

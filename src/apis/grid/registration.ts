@@ -80,8 +80,10 @@ export const registrationRoutes = ({ grid }: { grid: Grid }): Route[] => [
     path: '/v1/node/verify',
     tag: TAG,
     summary: 'Solve the challenge and have the node',
-    description: 'Three wrong answers end the challenge.',
+    description:
+      'Three wrong answers end the challenge. A node that was registered with a credential is verified with it, or from the same address and with the first answer.',
     access: 'public',
+    recognises: true,
     addressLimit: VERIFY_LIMIT,
     idempotent: true,
     body: Verification,

@@ -40,7 +40,7 @@ export async function create(world: GridWorld & Gate, op: NodeOp, wish: BountyWi
       amount: wish.reward,
       to,
       description: `Reward of bounty ${id}`,
-      metadata: { bounty_id: id },
+      metadata: { reference: id },
     });
     await recordFact(tx, op, {
       type: 'bounty.created',

@@ -67,7 +67,7 @@ const payment = (op: Op, { id, reward }: Bounty, { payout, tax }: Award, winner:
   id: newId(op, 'transfer', 'bounty release'),
   type: 'BOUNTY_RELEASE',
   description: `Reward of bounty ${id}`,
-  metadata: { bounty_id: id },
+  metadata: { reference: id },
   legs: [
     { account: bountyAccount(id), amount: tck(-reward) },
     { account: wallet(winner, 'TCK'), amount: payout },
@@ -124,7 +124,7 @@ async function giveBack(
     id: newId(op, 'transfer', `bounty refund ${id}`),
     type: 'BOUNTY_REFUND',
     description: `Reward of bounty ${id}, given back`,
-    metadata: { bounty_id: id },
+    metadata: { reference: id },
     legs: [
       { account: bountyAccount(id), amount: tck(-reward) },
       { account: wallet(creator.accountId, 'TCK'), amount: reward },
