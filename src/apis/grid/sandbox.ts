@@ -92,4 +92,6 @@ export const sandboxRoutes = ({ grid, publicUrl }: GridDomains): Route[] => [
 ];
 
 const tradeOf = (body: z.output<typeof Shared>): Trade =>
-  Object.fromEntries(Object.entries(body).filter((entry): entry is [string, string | number] => entry[1] != null));
+  Object.fromEntries(
+    Object.entries(body).flatMap(([name, words]) => (words === undefined || words === null ? [] : [[name, words]])),
+  );

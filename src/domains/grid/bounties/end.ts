@@ -102,10 +102,10 @@ export async function expireDue(world: GridWorld, op: Op): Promise<Expiry> {
   return expiry;
 }
 
-const expire = ({ db, ...world }: GridWorld, op: Op, id: BountyId): Promise<boolean> =>
-  db.transact(async (tx) => {
+const expire = (world: GridWorld, op: Op, id: BountyId): Promise<boolean> =>
+  world.db.transact(async (tx) => {
     const bounty = await lockBounty(tx, id);
-    return bounty !== undefined && giveBack({ db, ...world }, tx, op, bounty, 'expired');
+    return bounty !== undefined && giveBack(world, tx, op, bounty, 'expired');
   });
 
 /** Ends a bounty in which nobody has won. False where it was over already. */
