@@ -54,7 +54,7 @@ export function authorityOf(secret: Uint8Array, now: () => Date): Authority {
   const leaf = keyOf(undefined);
   const issue = (name: string) => ({
     cert: leafFor(name, now().getTime(), ca, leaf.point) + certificate,
-    key: leaf.key.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    key: leaf.key.export({ type: 'pkcs8', format: 'pem' }),
   });
   return {
     certificate,
