@@ -46,14 +46,14 @@ export async function run(options: { rounds?: number }): Promise<{ rounds: numbe
     FREEHOLD_POOL_SIZE: '0',
   });
   try {
-    return { rounds, rows: await measure(await accountOf(server), folder, rounds) };
+    return { rounds, rows: await rowsOf(await accountOf(server), folder, rounds) };
   } finally {
     await server.stop();
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-async function measure(call: Call, folder: string, rounds: number): Promise<Row[]> {
+async function rowsOf(call: Call, folder: string, rounds: number): Promise<Row[]> {
   const alone: Side = { ours: [], raw: [] };
   const rates = LOADS.map((load) => ({ ...load, ours: [] as number[], raw: [] as number[] }));
   const ours = () => throughPlatform(call);

@@ -384,6 +384,8 @@ describe.each(
     api.routes.filter((route) => route.aliasOf).map((route) => [`${route.method} ${route.path}`, api, route] as const),
   ),
 )('%s, a second path,', (_name, api, route) => {
+  test('refuses a NUL in its query', async () =>
+    expectRefusal(api, await attempt(route, { path: `${filled(route.path)}?x=%00` }), 'invalid'));
   if (route.access === 'account')
     test('refuses a caller without a credential', async () =>
       expectRefusal(api, await attempt(route, { key: null }), 'unauthenticated'));

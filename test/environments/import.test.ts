@@ -10,13 +10,7 @@ import {
   listShown,
   summarize,
 } from '../../src/domains/environments/dataset-store.ts';
-import {
-  importSamples,
-  openDataset,
-  removeUnused,
-  type Brought,
-  type ImportDeps,
-} from '../../src/domains/environments/import.ts';
+import { importSamples, openDataset, type Brought, type ImportDeps } from '../../src/domains/environments/import.ts';
 import type { SampleId } from '../../src/domains/environments/sample.ts';
 import { importStarter } from '../../src/domains/environments/starter.ts';
 import { archiveOf, keepTree, readTree, type BroughtFile } from '../../src/domains/environments/tree.ts';
@@ -106,51 +100,6 @@ describe('contents', () => {
     expect(await readdir(dir)).toHaveLength(2);
   });
 
-  test('that no sample is made of are removed after a day, and none that one is made of', async () => {
-    const kit = await taken('kept', harbor('used'));
-    const { blobs } = kit;
-    const later = (days: number) => systemOp(new Date(Date.now() + days * 86_400_000));
-    const [stray, used] = [await blobs.put('stray'), await blobs.put('x = 1\n')];
-    expect(await removeUnused(kit, later(0.9))).toBe(0);
-    // One that is sent once more is as new as when it came first, and one that is refused leaves what it brought.
-    const refused = await importSamples(kit, systemOp(), 'kept', [
-      harbor('missing', [
-        ...harborFiles(),
-        { kind: 'kept', path: 'tests/big', executable: false, sha256: 'a'.repeat(64) },
-      ]),
-    ]);
-    expect(refused[0]).toMatchObject({ outcome: 'refused', reason: 'The content of big was not sent' });
-    expect(await removeUnused(kit, later(2))).toBeGreaterThan(0);
-    expect([await blobs.has(stray), await blobs.has(used)]).toEqual([false, true]);
-    expect(await removeUnused(kit, later(2))).toBe(0);
-  });
-
-  test('that are removed while an import names them are brought once more', async () => {
-    const kit = await deps();
-    await openDataset(kit.db, systemOp(), 'raced', {});
-    const brought = Array.from({ length: 8 }, (_, n) =>
-      harbor(`raced-${n}`, [...harborFiles(), file(`tests/${n}`, `${n}`)]),
-    );
-    const late = systemOp(new Date(Date.now() + 2 * 86_400_000));
-    let importing = true;
-    const sweeping = (async () => {
-      while (importing) await removeUnused(kit, late);
-    })();
-    const results = await Promise.all(brought.map((one) => importSamples(kit, systemOp(), 'raced', [one])));
-    importing = false;
-    await sweeping;
-    for (const result of results.flat().filter(({ outcome }) => outcome === 'imported')) {
-      const rows = await database.db.query<{ tests_tree: string; workspace_tree: string }>(
-        `select tests_tree, workspace_tree from env_samples where dataset = 'raced' and sample_id = $1`,
-        [result.sampleId],
-      );
-      for (const { tests_tree: tree } of rows)
-        for (const entry of await readTree(kit.blobs, tree))
-          expect(entry.kind === 'file' && (await kit.blobs.has(entry.sha256))).toBe(true);
-    }
-    expect(results.flat().some(({ outcome }) => outcome === 'imported')).toBe(true);
-  });
-
   test('are asked for by hashes only', async () => {
     const blobs = openBlobs(await temporaryFolder());
     await expect(blobs.has('../../../etc/passwd')).rejects.toThrow('not the name');
@@ -188,7 +137,7 @@ describe('a SWE-bench file', () => {
       language: 'python',
     });
     expect(sample?.recipe.workdir).toBe('/astropy');
-    expect(sample?.reason).toMatch(/no image/);
+    expect(sample?.reason).toMatch(/--repositories/);
   });
 
   test('loses nothing of what is wrong in it', async () => {

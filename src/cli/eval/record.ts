@@ -86,7 +86,7 @@ export async function openFolder(dir: string): Promise<Folder> {
   };
   const read = async <Content>(name: string): Promise<Content | undefined> => {
     const text = await readFile(join(dir, name), 'utf8').catch(absent);
-    return text === undefined ? undefined : parse<Content>(join(dir, name), text);
+    return text === undefined ? undefined : (parse(join(dir, name), text) as Content);
   };
   const recordOf = (sampleId: string): string => join('samples', sampleId, RECORD);
   return {
@@ -129,9 +129,9 @@ function isAlive(pid: number): boolean {
   }
 }
 
-function parse<Content>(path: string, text: string): Content {
+function parse(path: string, text: string): unknown {
   try {
-    return JSON.parse(text) as Content;
+    return JSON.parse(text);
   } catch (cause) {
     throw new Failure(`${path} is damaged: mend it, or name another folder with --out.`, { cause });
   }

@@ -1,5 +1,5 @@
 import { costOf, countOf } from './progress.ts';
-import type { Grade, Outcome, Plan, SampleRecord } from './record.ts';
+import type { AgentEnd, Attempt, Grade, Outcome, Plan, SampleRecord } from './record.ts';
 
 export type ReportedSample = {
   sample_id: string;
@@ -83,13 +83,25 @@ function sampleOf(plan: Plan, record: SampleRecord): ReportedSample {
     language: plan.samples.find(({ sample_id }) => sample_id === record.sample_id)?.language ?? '',
     outcome: record.outcome,
     attempts: record.attempts.length,
-    session_id: last?.session_id ?? null,
-    agent_seconds: last?.agent?.seconds ?? null,
-    agent_exit_code: last?.agent?.exit_code ?? null,
-    timed_out: last?.agent?.timed_out ?? false,
-    tests: last?.grade ?? null,
-    failure: last?.failure ?? null,
+    ...lastOf(last),
     session_seconds: record.attempts.reduce((total, { session_seconds }) => total + session_seconds, 0),
     cost_microcents: costOf(record),
   };
 }
+
+type Last = Omit<
+  ReportedSample,
+  'sample_id' | 'language' | 'outcome' | 'attempts' | 'session_seconds' | 'cost_microcents'
+>;
+
+const lastOf = (last: Attempt | undefined): Last => ({
+  session_id: last?.session_id ?? null,
+  tests: last?.grade ?? null,
+  failure: last?.failure ?? null,
+  ...agentOf(last?.agent ?? null),
+});
+
+const agentOf = (agent: AgentEnd | null): Pick<Last, 'agent_seconds' | 'agent_exit_code' | 'timed_out'> =>
+  agent
+    ? { agent_seconds: agent.seconds, agent_exit_code: agent.exit_code, timed_out: agent.timed_out }
+    : { agent_seconds: null, agent_exit_code: null, timed_out: false };

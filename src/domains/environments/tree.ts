@@ -81,9 +81,9 @@ export const readTree = async (blobs: Blobs, hash: Sha256): Promise<Tree> =>
   JSON.parse((await blobs.read(hash)).toString()) as Tree;
 
 /** The names of all contents that some trees are made of, the trees themselves among them. */
-export async function contentsOf(blobs: Blobs, trees: Iterable<Sha256>): Promise<Set<Sha256>> {
+export async function contentsOf(blobs: Blobs, trees: readonly Sha256[]): Promise<Set<Sha256>> {
   const found = new Set<Sha256>(trees);
-  for (const tree of [...found])
+  for (const tree of trees)
     for (const entry of await readTree(blobs, tree)) if (entry.kind === 'file') found.add(entry.sha256);
   return found;
 }

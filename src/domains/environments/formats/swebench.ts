@@ -18,25 +18,25 @@ import type { FolderTrees } from './harbor.ts';
 import { testNames } from './lists.ts';
 
 /** Datasets write what is not known as null, as an empty string, or not at all. */
-const text = z
+const word = z
   .union([z.string(), z.number()])
   .nullish()
   .transform((value) => String(value ?? ''));
 
 const Line = z.looseObject({
   instance_id: z.string().regex(NAME),
-  repo: text,
-  base_commit: text,
+  repo: word,
+  base_commit: word,
   problem_statement: z.string(),
-  version: text,
-  patch: text,
-  test_patch: text,
-  hints_text: text,
-  environment_setup_commit: text,
+  version: word,
+  patch: word,
+  test_patch: word,
+  hints_text: word,
+  environment_setup_commit: word,
   language: z.string().nullish(),
   repo_language: z.string().nullish(),
-  non_code_patch: text,
-  difficulty: text,
+  non_code_patch: word,
+  difficulty: word,
   FAIL_TO_PASS: z.unknown().optional(),
   PASS_TO_PASS: z.unknown().optional(),
   FAIL_TO_FAIL: z.unknown().optional(),
