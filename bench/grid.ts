@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createEscrows, type Escrows } from '../src/domains/grid/escrow/index.ts';
 import type { NodeOp } from '../src/domains/grid/index.ts';
-import { findNode } from '../src/domains/grid/nodes/store.ts';
+import { findNode, insertNode } from '../src/domains/grid/nodes/store.ts';
 import { createLedger, escrow as escrowAccount, mint, wallet, type Ledger } from '../src/domains/ledger/index.ts';
 import { idOf, uuidv7, type EscrowId, type ListingId, type NodeId, type TransferId } from '../src/kernel/ids.ts';
 import { tck } from '../src/kernel/money.ts';
@@ -86,11 +86,7 @@ async function openNodes(db: Database, ledger: Ledger): Promise<Pick<World, 'nod
         id,
         op.now,
       ]);
-      await tx.query(`insert into grid_nodes (id, account_id, created_at, last_active_at) values ($1, $2, $3, $3)`, [
-        id,
-        accountId,
-        op.now,
-      ]);
+      await insertNode(tx, { id, accountId, sandbox: false, signupToken: undefined, createdAt: op.now });
       await tx.query(
         `insert into grid_skills (id, node_id, type, label, price, metadata, created_at)
          values ($1, $2, 'SKILL_OFFER', 'bench', $3, '{}', $4)`,
@@ -159,11 +155,8 @@ async function makeDue({ db, ledger }: World): Promise<void> {
     await db.transact(async (tx) => {
       await tx.query(
         `insert into grid_escrows (id, buyer_id, seller_id, amount, state, refund_at, settle_at, created_at)
-         select i.id, 'bench-' || i.n % ${NODES}, 'bench-' || (i.n * 7 + 1) % ${NODES}, $2, 'AWAITING_SETTLEMENT', $3, $3, $3
-           from unnest($1::uuid[]) with ordinality as i (id, n) where i.n % ${NODES} <> (i.n * 7 + 1) % ${NODES}
-         union all
-         select i.id, 'bench-0', 'bench-1', $2, 'AWAITING_SETTLEMENT', $3, $3, $3
-           from unnest($1::uuid[]) with ordinality as i (id, n) where i.n % ${NODES} = (i.n * 7 + 1) % ${NODES}`,
+         select i.id, 'bench-' || i.n % ${NODES}, 'bench-' || (i.n + 1) % ${NODES}, $2, 'AWAITING_SETTLEMENT', $3, $3, $3
+           from unnest($1::uuid[]) with ordinality as i (id, n)`,
         [ids, PRICE, after(op.now, -DAY)],
       );
       await tx.query(

@@ -37,7 +37,7 @@ export type { NamedEntry } from './figures/books.ts';
 export { MAX_NODE_ID_LENGTH, MIN_NODE_ID_LENGTH, NODE_ID_PATTERN, type Node } from './nodes/node.ts';
 export { MAX_CANARY } from './nodes/canary.ts';
 export { CHALLENGE_MS } from './nodes/challenge.ts';
-export { MAX_ESCROW, splitOf, type Escrow, type EscrowState } from './escrow/escrow.ts';
+export { splitOf, type Escrow, type EscrowState } from './escrow/escrow.ts';
 export type { CreatedTask, TaskOrder } from './escrow/create-task.ts';
 export type { RecordedDecision, RecordedValidation } from './escrow/decision.ts';
 export type { Receipt } from './escrow/receipt.ts';
