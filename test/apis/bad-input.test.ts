@@ -175,7 +175,12 @@ type Attempt = { path?: string; body?: unknown; headers?: Record<string, string>
 
 function attempt(route: Route, { path = asked(route), body, headers = {}, key }: Attempt): Promise<Reply> {
   const own = { account: caller.key, admin: ADMIN_KEY, operator: undefined, public: undefined }[route.access];
-  return world.call(route.method, path, { key: key === null ? undefined : (key ?? own), body, headers });
+  const shown = route.secret?.value === undefined ? {} : { [route.secret.header]: route.secret.value };
+  return world.call(route.method, path, {
+    key: key === null ? undefined : (key ?? own),
+    body,
+    headers: { ...shown, ...headers },
+  });
 }
 
 const filled = (path: string, id = UNKNOWN_UUID): string => path.replaceAll(/:\w+/g, id);
