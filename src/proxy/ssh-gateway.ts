@@ -1,5 +1,4 @@
 import type { Duplex } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Ssh } from '../domains/machines/index.ts';
 import { AppError, isAppError } from '../kernel/errors.ts';
 import type { MachineId } from '../kernel/ids.ts';
@@ -96,7 +95,7 @@ async function patiently<Result>(client: Duplex, connect: () => Promise<Result>)
       return await connect();
     } catch (error) {
       if (!isAppError(error, 'conflict') || waited() >= STARTING_MS) throw error;
-      await sleep(STARTING_PAUSE_MS);
+      await new Promise((resolve) => setTimeout(resolve, STARTING_PAUSE_MS));
     }
   }
   return undefined;

@@ -211,8 +211,8 @@ describe('a sweep', () => {
       return world.database.db.query(`select follower from facts_missed`);
     };
     await expect.poll(missed, PATIENT).toEqual([{ follower: 'sandboxes' }]);
-    // Two first minutes, and the next one of the other.
-    expect(await world.history(owner)).toHaveLength(3);
+    // The money itself, two first minutes, and the next one of the other.
+    expect(await world.history(owner)).toHaveLength(4);
     expect(await world.sandboxes.get(op(owner), other.id)).toMatchObject({ state: 'running' });
     await world.database.db.query(`update facts_missed set next_at = clock_timestamp()`);
     await sweep();

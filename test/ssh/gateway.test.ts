@@ -107,9 +107,9 @@ describe('the gateway', () => {
   test('keeps a client that comes while its machine is being started', async () => {
     const made = gateway();
     let refusals = 0;
-    const refuse = () =>
+    const refusing = () =>
       refusals++ < 3 ? Promise.reject(new AppError('conflict', 'The machine is not running.')) : ssh.connect();
-    await made.serve({ ...ssh, connect: refuse });
+    await made.serve({ ...ssh, connect: refusing });
     await made.listen({ machineId: one, port });
     const socket = await visit();
     socket.write('hello');
@@ -120,8 +120,8 @@ describe('the gateway', () => {
   test('asks no more for a client that has gone', async () => {
     const made = gateway();
     let asked = 0;
-    const refuse = () => (asked++, Promise.reject(new AppError('conflict', 'The machine is not running.')));
-    await made.serve({ ...ssh, connect: refuse });
+    const refusing = () => (asked++, Promise.reject(new AppError('conflict', 'The machine is not running.')));
+    await made.serve({ ...ssh, connect: refusing });
     await made.listen({ machineId: one, port });
     const socket = await visit();
     await expect.poll(() => asked).toBeGreaterThan(1);

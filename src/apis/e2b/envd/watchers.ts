@@ -30,10 +30,6 @@ export type Watchers = {
 
 export function createWatchers(): Watchers {
   const ownMark = randomBytes(MARK_BYTES).toString('hex');
-  const elsewhere = (id: string): string =>
-    id.startsWith(ownMark) || !WATCHER_ID.test(id)
-      ? ''
-      : ': it was made by another process of the server, which may have ended; create it again';
   const watchers = new Map<string, Watcher>();
   const bytesKept = new Map<string, number>();
   /** Counts what a watcher keeps; false where its sandbox has too much kept. */
@@ -55,7 +51,7 @@ export function createWatchers(): Watchers {
     const { watcherId } = await readMessage(visit.request, ById);
     const watcher = watchers.get(watcherId);
     if (watcher?.code !== visit.sandbox.code)
-      throw new RpcFailure('not_found', `watcher with id ${watcherId} not found${elsewhere(watcherId)}`);
+      throw new RpcFailure('not_found', `watcher with id ${watcherId} not found${whereabouts(watcherId, ownMark)}`);
     return [watcherId, watcher];
   };
   return {
@@ -92,6 +88,12 @@ export function createWatchers(): Watchers {
     },
   };
 }
+
+/** What there is to say of one that is not known here. */
+const whereabouts = (id: string, ownMark: string): string =>
+  id.startsWith(ownMark) || !WATCHER_ID.test(id)
+    ? ''
+    : ': it was made by another process of the server, which may have ended; create it again';
 
 /** Until the watch ends, the sandbox with it, or too much has come that nobody wants to know. */
 async function collect(
