@@ -43,6 +43,13 @@ const RESOURCE: Record<string, (owner: Agent) => Promise<string>> = {
   '/v1/compute/:id/ssh-key': async (owner) => `/v1/compute/${await instanceOf(owner)}/ssh-key`,
   '/v1/a2a/tasks/:task_id': async (owner) => `/v1/a2a/tasks/${await gridTaskOf(owner)}`,
   '/v1/mcp/tasks/:task_id': async (owner) => `/v1/mcp/tasks/${await gridTaskOf(owner)}`,
+  '/v1/shadow/simulate/:id': async (owner) => `/v1/shadow/simulate/${await gridTaskOf(owner)}`,
+  '/v1/tasks/:id/claim': async (owner) => `/v1/tasks/${await gridTaskOf(owner)}/claim`,
+  '/v1/tasks/:id/receipt': async (owner) => `/v1/tasks/${await gridTaskOf(owner)}/receipt`,
+  '/v1/tasks/:id/validations': async (owner) => `/v1/tasks/${await gridTaskOf(owner)}/validations`,
+  '/v1/trade/escrow/:id': async (owner) => `/v1/trade/escrow/${await escrowOf(owner)}`,
+  '/v1/trade/escrow/:id/deliver': async (owner) => `/v1/trade/escrow/${await escrowOf(owner)}/deliver`,
+  '/v1/trade/escrow/:id/dispute': async (owner) => `/v1/trade/escrow/${await escrowOf(owner)}/dispute`,
   '/v1/snapshots/:id': async (owner) => `/v1/snapshots/${await newSnapshot(owner)}`,
   '/e2b/api/templates/:templateID': async (owner) => `/e2b/api/templates/${await newSnapshot(owner)}`,
 };
@@ -135,6 +142,12 @@ async function gridTaskOf({ key }: Agent): Promise<string> {
   const skill = await publish(await registerNode(world), { price: 1 });
   const body = { skill_id: skill, input: {} };
   return (await world.call('POST', '/v1/a2a/tasks/send', { key, body })).body.task_id;
+}
+
+/** An escrow that `caller` has no part in. */
+async function escrowOf({ key }: Agent): Promise<string> {
+  const body = { seller_id: (await registerNode(world)).id, amount: 1 };
+  return (await world.call('POST', '/v1/trade/escrow/init', { key, body })).body.escrow_id;
 }
 
 async function newTask({ key, accountId }: Agent): Promise<string> {
