@@ -39,6 +39,13 @@ const RESOURCE: Record<string, (owner: Agent) => Promise<string>> = {
   '/v1/compute/:id/ssh-key': async (owner) => `/v1/compute/${await instanceOf(owner)}/ssh-key`,
   '/v1/a2a/tasks/:task_id': async (owner) => `/v1/a2a/tasks/${await gridTaskOf(owner)}`,
   '/v1/mcp/tasks/:task_id': async (owner) => `/v1/mcp/tasks/${await gridTaskOf(owner)}`,
+  '/v1/shadow/simulate/:id': async (owner) => `/v1/shadow/simulate/${await gridTaskOf(owner)}`,
+  '/v1/tasks/:id/claim': async (owner) => `/v1/tasks/${await gridTaskOf(owner)}/claim`,
+  '/v1/tasks/:id/receipt': async (owner) => `/v1/tasks/${await gridTaskOf(owner)}/receipt`,
+  '/v1/tasks/:id/validations': async (owner) => `/v1/tasks/${await gridTaskOf(owner)}/validations`,
+  '/v1/trade/escrow/:id': async (owner) => `/v1/trade/escrow/${await escrowOf(owner)}`,
+  '/v1/trade/escrow/:id/deliver': async (owner) => `/v1/trade/escrow/${await escrowOf(owner)}/deliver`,
+  '/v1/trade/escrow/:id/dispute': async (owner) => `/v1/trade/escrow/${await escrowOf(owner)}/dispute`,
   '/v1/snapshots/:id': async (owner) => `/v1/snapshots/${await newSnapshot(owner)}`,
   '/e2b/api/templates/:templateID': async (owner) => `/e2b/api/templates/${await newSnapshot(owner)}`,
 };
@@ -52,6 +59,7 @@ export async function resourceOf(route: Route, owner: Agent): Promise<string | u
   if (OF_A_SESSION.test(route.path)) return filled(route.path.replace(':session_id', await sessionOf(owner)));
   if (route.path.startsWith('/servers/:id')) return route.path.replace(':id', await serverOf(owner));
   if (route.path.startsWith('/backups/:id')) return route.path.replace(':id', await backupOf(owner));
+  if (route.path.startsWith('/v1/webhooks/:id')) return filled(route.path.replace(':id', await webhookOf(owner)));
   if (!OF_A_SANDBOX.test(route.path)) return RESOURCE[route.path]?.(owner);
   const path = route.path
     .replace(/:(id|sandboxID)/, await sandboxOf(owner))
@@ -146,6 +154,24 @@ async function gridTaskOf({ key }: Agent): Promise<string> {
   const skill = await publish(await registerNode(world), { price: 1 });
   const body = { skill_id: skill, input: {} };
   return (await world.call('POST', '/v1/a2a/tasks/send', { key, body })).body.task_id;
+}
+
+/** An escrow that `caller` has no part in. */
+async function escrowOf({ key }: Agent): Promise<string> {
+  const body = { seller_id: (await registerNode(world)).id, amount: 1 };
+  return (await world.call('POST', '/v1/trade/escrow/init', { key, body })).body.escrow_id;
+}
+
+const webhooks = new Map<Agent, Promise<string>>();
+const webhookOf = (owner: Agent): Promise<string> => {
+  const webhook = webhooks.get(owner) ?? newWebhook(owner);
+  webhooks.set(owner, webhook);
+  return webhook;
+};
+
+async function newWebhook({ key }: Agent): Promise<string> {
+  const body = { url: 'https://93.184.216.34/hook', events: ['task.created'] };
+  return (await world.call('POST', '/v1/webhooks', { key, body })).body.id;
 }
 
 async function newTask({ key, accountId }: Agent): Promise<string> {

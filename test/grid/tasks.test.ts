@@ -211,7 +211,7 @@ describe('a bare escrow', () => {
     world.clock.advance(24 * HOUR_MS);
     expect((await settle(buyer, id)).body).toEqual({ status: 'SETTLED', payout: '19.4000', tax: '0.6000' });
     expect(must(await seller.call('GET', path))).toMatchObject({ status: 'SETTLED', amount: '20.00' });
-    expect((await (await registerNode(world)).call('GET', path)).status).toBe(403);
+    expect((await (await registerNode(world)).call('GET', path)).status).toBe(404);
   });
 
   test('is disputed by its buyer', async () => {
@@ -264,7 +264,7 @@ test('a receipt shows every movement, and only its parties see it', async () => 
     'CREDIT VAULT 0.1500 PROTOCOL_TAX',
     `CREDIT ${seller.id} 4.8500 ESCROW_SETTLE`,
   ]);
-  expect((await (await registerNode(world)).call('GET', `/v1/tasks/${taskId}/receipt`)).status).toBe(403);
+  expect((await (await registerNode(world)).call('GET', `/v1/tasks/${taskId}/receipt`)).status).toBe(404);
 });
 
 test('a shadow task goes the whole way without any money', async () => {

@@ -85,7 +85,7 @@ export const escrowRoutes = ({ grid }: { grid: Grid }): Route[] => [
     tag: TAG,
     summary: 'An escrow, for its parties',
     params: IdParams,
-    fails: ['forbidden', 'not_found'],
+    fails: ['not_found'],
     replies: { 200: { description: 'The escrow', schema: EscrowShown } },
     handle: async (op, { params }) => ok(presentEscrow(await grid.escrow.get(op, params.id))),
   }),

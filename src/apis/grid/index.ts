@@ -1,4 +1,5 @@
 import type { Grid } from '../../domains/grid/index.ts';
+import type { Webhooks } from '../../domains/webhooks/index.ts';
 import { MINUTE } from '../../kernel/time.ts';
 import type { Api } from '../contract.ts';
 import { a2aRoutes } from './a2a.ts';
@@ -24,6 +25,7 @@ import { sellerRoutes } from './seller.ts';
 import { sessionRoutes } from './sessions.ts';
 import { shadowRoutes } from './shadow.ts';
 import { taskRoutes } from './tasks.ts';
+import { webhookRoutes } from './webhooks.ts';
 import { validatorRoutes } from './validators.ts';
 
 export { a2aSubscribers } from './a2a-subscribers.ts';
@@ -32,11 +34,11 @@ export { a2aSubscribers } from './a2a-subscribers.ts';
 const ACCOUNT_LIMIT = { name: 'grid', max: 300, windowMs: MINUTE };
 /** Everything below these is the grid's; single paths elsewhere are too. */
 const OWN =
-  /^\/v1\/(node|nodes|early-access|marketplace|trade|mcp|bounties|report|genesis|verifier-pioneers|levels|leaderboard|cri|shadow|sandbox|validators|a2a|network|benchmarks|seller|mission-protocol)(\/|$)/;
+  /^\/v1\/(node|nodes|early-access|marketplace|trade|mcp|bounties|report|genesis|verifier-pioneers|levels|leaderboard|cri|shadow|sandbox|validators|a2a|network|benchmarks|seller|webhooks|mission-protocol)(\/|$)/;
 
 export { gridPublications, signGridEvent } from './events.ts';
 
-export type GridDomains = { grid: Grid; publicUrl: () => string };
+export type GridDomains = { grid: Grid; webhooks: Webhooks; publicUrl: () => string };
 
 /** The grid contract (seed 002). */
 export function gridApis(domains: GridDomains): Api[] {
@@ -58,6 +60,7 @@ export function gridApis(domains: GridDomains): Api[] {
     ...networkRoutes(domains),
     ...adminRoutes(domains),
     ...bountyRoutes(domains.grid),
+    ...webhookRoutes(domains),
     ...sandboxRoutes(domains),
     ...benchmarkRoutes(domains.grid),
     ...a2aRoutes(domains.grid, domains.publicUrl),

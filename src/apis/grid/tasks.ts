@@ -125,7 +125,7 @@ export const taskRoutes = ({ grid }: { grid: Grid }): Route[] => [
     summary: 'Everything that is known of a task, for its parties',
     keyOnly: true,
     params: IdParams,
-    fails: ['forbidden', 'not_found'],
+    fails: ['not_found'],
     replies: { 200: { description: 'The receipt', schema: ReceiptShown } },
     handle: async (op, { params }) => ok(presentReceipt(await grid.escrow.receipt(op, params.id), [])),
   }),
@@ -136,7 +136,7 @@ export const taskRoutes = ({ grid }: { grid: Grid }): Route[] => [
     summary: 'What the buyer’s validators found',
     keyOnly: true,
     params: IdParams,
-    fails: ['forbidden', 'not_found'],
+    fails: ['not_found'],
     replies: { 200: { description: 'One result for each validator that was asked', schema: ValidationsShown } },
     handle: async (op, { params }) => {
       const { task, validations } = await grid.escrow.validations(op, params.id);

@@ -8,7 +8,8 @@ import type { EscrowWorld } from './world.ts';
 import { insertDecisions } from './decision-store.ts';
 import type { Escrow } from './escrow.ts';
 import { escrowFact } from './facts.ts';
-import { findEscrow, moveEscrow } from './store.ts';
+import { partyEscrow } from './open.ts';
+import { moveEscrow } from './store.ts';
 import { findTask, findTaskOfEscrow, followEscrows } from './task-store.ts';
 
 /** What somebody who looked at the output says of it. */
@@ -32,8 +33,7 @@ export async function disputeTask(world: EscrowWorld, op: NodeOp, id: string, ob
 export async function disputeEscrow(world: EscrowWorld, op: NodeOp, id: string, objection: Objection): Promise<Escrow> {
   const escrowId = parseId('escrow', id);
   return world.db.transact(async (tx) => {
-    const escrow = escrowId && (await findEscrow(tx, escrowId));
-    if (!escrow) throw new AppError('not_found', 'Escrow not found');
+    const escrow = await partyEscrow(tx, op, escrowId);
     if (escrow.buyerId !== op.node.id) throw new AppError('forbidden', 'Not the buyer of this escrow');
     const task = await findTaskOfEscrow(tx, escrow.id);
     return freeze(tx, op, { escrowId: escrow.id, taskId: task?.id ?? null }, objection);

@@ -28,7 +28,7 @@ export type Escrows = ReturnType<typeof createEscrows>;
 
 /**
  * Money that nodes lock away for one another, and the work that it is for. What is not there is `not_found`, what is
- * others' is `forbidden`, what cannot be done where it is now is `invalid`.
+ * others' is `not_found` too, or `forbidden` where clients expect it, what cannot be done where it is now is `invalid`.
  */
 export function createEscrows(standing: EscrowWorld) {
   const world: Settling = { ...standing, court: createCourt() };

@@ -13,8 +13,9 @@ import { splitOf, type Escrow } from './escrow.ts';
 import { escrowFact } from './facts.ts';
 import { partyEscrow } from './open.ts';
 import { paySellers, refundBuyers, taxOn } from './settle.ts';
-import { askFirst, dueEscrows, findDue, moveEscrows, overdueEscrows, postpone, type Due } from './store.ts';
+import { askFirst, dueEscrows, findDue, findEscrow, moveEscrows, overdueEscrows, postpone, type Due } from './store.ts';
 import { followEscrows } from './task-store.ts';
+import { isParty } from './task.ts';
 import { judgeAll, type Judgement } from './verdict.ts';
 
 /** Escrows that are settled in one transaction. */
@@ -178,6 +179,9 @@ export type Outcome =
  */
 export async function settleNow(world: Settling, op: NodeOp, id: EscrowId | undefined): Promise<Outcome> {
   const { db } = world;
+  // Here clients expect to hear that it is others'.
+  const known = id && (await findEscrow(db, id));
+  if (known && !isParty(known, op.node.id)) throw new AppError('forbidden', 'Not a party to this escrow');
   const escrow = await partyEscrow(db, op, id);
   if (escrow.state === 'AWAITING_SETTLEMENT') {
     if (escrow.settleAt && escrow.settleAt > op.now)
