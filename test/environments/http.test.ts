@@ -282,7 +282,7 @@ grades = "workspace"
     const samples = await eventually(
       seen,
       (all) => all.every((one: { state: string }) => one.state !== 'unchecked'),
-      240_000,
+      500_000,
       2_000,
     );
     expect(samples).toMatchObject([
@@ -300,7 +300,7 @@ grades = "workspace"
       result: { is_success: true },
     });
     await call('DELETE', `/sessions/${body.session_id}`);
-  }, 300_000);
+  }, 700_000);
 
   test('imports a folder that is larger than any request, whose large files are sent by themselves', async () => {
     const dir = await temporaryFolder();
@@ -333,6 +333,8 @@ grades = "workspace"
     [['datasets', 'import', '/nowhere', '--format', 'harbor'], /cannot be read \(ENOENT\)/],
     [['datasets', 'import', '/tmp', '--format', 'zip'], /--format must be one of/],
     [['datasets', 'import', '/tmp'], /--format is missing/],
+    [['datasets', 'import', '/tmp', '--format', 'harbor', '--repositories', '/tmp'], /is for SWE-bench files/],
+    [['datasets', 'import', '/tmp', '--format', 'swebench', '--setup', '/tmp'], /--setup needs --repositories/],
     [['datasets', 'status', 'none'], /Dataset not found/],
   ])('is told what is wrong with %j', async (args, words) => {
     const { code, err } = await cli(args);

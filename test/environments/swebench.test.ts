@@ -103,7 +103,7 @@ test('SWE-bench samples run in their repository, with the tests of the patch the
   const states = await eventually(
     async () => JSON.parse((await cli(['datasets', 'status', 'swe', '--json'])).out).samples as typeof results,
     (samples) => samples.every(({ state }) => state !== 'unchecked'),
-    240_000,
+    500_000,
     1_000,
   );
   expect(states.slice(0, 3).map(({ state, reason }) => [state, reason])).toEqual([
@@ -112,7 +112,7 @@ test('SWE-bench samples run in their repository, with the tests of the patch the
     ['rejected', 'It has no solution that could be run'],
   ]);
   for (const id of ['acme__adder-1', 'acme__adder-2']) await solvedAndFaked(id);
-}, 400_000);
+}, 700_000);
 
 /** The same session is graded three times: untouched and dressed up, then solved. */
 async function solvedAndFaked(id: string): Promise<void> {

@@ -57,8 +57,12 @@ const importCommand: Command = {
       grading: given.text('grading'),
       reveals: given.flag('reveal'),
     };
-    await session.operator().post('/v1/admin/datasets', { body: { name, ...about } });
     const from = given.text('repositories');
+    if (from !== undefined && format !== 'swebench')
+      throw new WrongUsage('--repositories is for SWE-bench files; task folders bring their own.');
+    if (from === undefined && given.text('setup') !== undefined)
+      throw new WrongUsage('--setup needs --repositories beside it.');
+    await session.operator().post('/v1/admin/datasets', { body: { name, ...about } });
     const repositories = from === undefined ? undefined : await openRepositories(from, given.text('setup'));
     try {
       const parts =
