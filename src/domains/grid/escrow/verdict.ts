@@ -33,7 +33,7 @@ export async function judgeAll(world: Judging, all: readonly Delivered[]): Promi
   const known = await findValidators(world.db, [...new Set(all.flatMap(({ validatorIds }) => validatorIds))]);
   const promised = await judgePromises(world.court, all);
   return Promise.all(
-    all.map((delivered, n) => {
+    all.map(async (delivered, n) => {
       const judged = promised[n] ?? CLEAN;
       const validators = delivered.validatorIds.flatMap((id) => known.get(id) ?? []);
       return judged.outcome === 'clean' && validators.length > 0
