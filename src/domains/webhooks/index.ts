@@ -15,7 +15,7 @@ import { accountVault, createSecrets, endpointVault, type WebhookSecret } from '
 import type { SignEvent } from './signing.ts';
 
 export type { Delivery, DeliveryId, DeliveryState } from './delivery.ts';
-export { MAX_ENDPOINTS, WEBHOOK_DISABLED, type Endpoint, type EndpointSecret, type Publication } from './endpoint.ts';
+export { WEBHOOK_DISABLED, type Endpoint, type EndpointSecret, type Publication } from './endpoint.ts';
 export type { Endpoints } from './endpoints.ts';
 export type { Message, Publications, Subscribers } from './record.ts';
 export { webhookSweeps } from './jobs.ts';
