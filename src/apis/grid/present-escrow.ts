@@ -1,3 +1,4 @@
+import type { Delivery } from '../../domains/webhooks/index.ts';
 import type { z } from 'zod';
 import {
   decimals,
@@ -53,11 +54,8 @@ export const presentDecision = (decision: RecordedDecision): z.input<typeof Deci
   created_at: naive(decision.at),
 });
 
-/** `webhooks` is what became of telling the parties about the task. */
-export function presentReceipt(
-  receipt: Receipt,
-  webhooks: z.input<typeof ReceiptShown>['webhooks'],
-): z.input<typeof ReceiptShown> {
+/** `told` is what became of telling the reader about the task and its escrow. */
+export function presentReceipt(receipt: Receipt, told: readonly Delivery[]): z.input<typeof ReceiptShown> {
   const { task, offer, escrow, decisions } = receipt;
   return {
     receipt_id: `rcpt_${task.id}`,
@@ -85,7 +83,13 @@ export function presentReceipt(
       details,
       timestamp: naive(at),
     })),
-    webhooks,
+    webhooks: told.map(({ type, state, attempts, lastResponseCode, createdAt }) => ({
+      event: type,
+      status: state,
+      attempts,
+      last_response_code: lastResponseCode,
+      timestamp: naive(createdAt),
+    })),
     summary: summaryOf(receipt),
   };
 }

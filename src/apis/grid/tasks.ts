@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Grid } from '../../domains/grid/index.ts';
+import type { Webhooks } from '../../domains/webhooks/index.ts';
 import { MINUTE } from '../../kernel/time.ts';
 import { ok, type Route } from '../contract.ts';
 import { nodeRoute } from './auth.ts';
@@ -79,7 +80,9 @@ const ValidationsShown = z.object({
   ),
 });
 
-export const taskRoutes = ({ grid }: { grid: Grid }): Route[] => [
+type Domains = { grid: Grid; webhooks: Pick<Webhooks, 'deliveriesAbout'> };
+
+export const taskRoutes = ({ grid, webhooks }: Domains): Route[] => [
   createRoute(grid),
   nodeRoute(grid, {
     method: 'GET',
@@ -127,7 +130,12 @@ export const taskRoutes = ({ grid }: { grid: Grid }): Route[] => [
     params: IdParams,
     fails: ['not_found'],
     replies: { 200: { description: 'The receipt', schema: ReceiptShown } },
-    handle: async (op, { params }) => ok(presentReceipt(await grid.escrow.receipt(op, params.id), [])),
+    handle: async (op, { params }) => {
+      const receipt = await grid.escrow.receipt(op, params.id);
+      const { task, escrow } = receipt;
+      const told = await webhooks.deliveriesAbout(op, [task.id, ...(escrow ? [escrow.id] : [])]);
+      return ok(presentReceipt(receipt, told));
+    },
   }),
   nodeRoute(grid, {
     method: 'GET',

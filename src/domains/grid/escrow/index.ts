@@ -1,7 +1,7 @@
 import { AppError } from '../../../kernel/errors.ts';
 import { parseId, type NodeId } from '../../../kernel/ids.ts';
 import type { Op } from '../../../kernel/op.ts';
-import { defineSweep } from '../../../platform/jobs/index.ts';
+import { defineSweep, type SweepDefinition } from '../../../platform/jobs/index.ts';
 import type { NodeOp } from '../world.ts';
 import type { EscrowWorld } from './world.ts';
 import { createCourt } from './court.ts';
@@ -72,26 +72,28 @@ export function createEscrows(standing: EscrowWorld) {
     resolve: (op: Op, id: string, resolution: string) => resolve(world, op, id, resolution),
     decisions: (filter: DecisionFilter, page: { limit: number; offset: number }) => listDecisions(db, filter, page),
 
-    sweeps: [
-      defineSweep({
-        name: 'grid.settle',
-        everySeconds: SETTLE_SECONDS,
-        runDue: async (op) => doneIn(await settleDue(world, op, 'plain')),
-      }),
-      defineSweep({
-        name: 'grid.judge',
-        everySeconds: SETTLE_SECONDS,
-        runDue: async (op) => doneIn(await settleDue(world, op, 'ruled')),
-      }),
-      defineSweep({
-        name: 'grid.refund-overdue',
-        everySeconds: SETTLE_SECONDS,
-        runDue: (op) => refundOverdue(world, op),
-      }),
-    ],
+    sweeps: sweepsOf(world),
     close: () => world.court.close(),
   };
 }
+
+const sweepsOf = (world: Settling): SweepDefinition[] => [
+  defineSweep({
+    name: 'grid.settle',
+    everySeconds: SETTLE_SECONDS,
+    runDue: async (op) => doneIn(await settleDue(world, op, 'plain')),
+  }),
+  defineSweep({
+    name: 'grid.judge',
+    everySeconds: SETTLE_SECONDS,
+    runDue: async (op) => doneIn(await settleDue(world, op, 'ruled')),
+  }),
+  defineSweep({
+    name: 'grid.refund-overdue',
+    everySeconds: SETTLE_SECONDS,
+    runDue: (op) => refundOverdue(world, op),
+  }),
+];
 
 async function refundEverything(world: EscrowWorld, op: Op): Promise<number> {
   let refunded = 0;
