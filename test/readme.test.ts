@@ -104,6 +104,17 @@ test(
 );
 
 test(
+  'the trade of the README is made as it is written',
+  async () => {
+    const [fields = ''] = await shellBlocks('Five minutes as an agent');
+    const { code, output } = await runShell([fields, ...(await shellBlocks('Trade on the grid'))].join('\n'));
+    expect({ code, output }).toMatchObject({ code: 0 });
+    expect(output).toMatch(/^Translator\nHola\n\{"status":"COMPLETED",.*\}\nAWAITING_SETTLEMENT$/m);
+  },
+  TIMEOUT_MS,
+);
+
+test(
   'the evaluation of the README is run as it is written, and its report tells what the agent has solved',
   async () => {
     const tour = await shellBlocks('Five minutes as an agent');
