@@ -1,6 +1,7 @@
 import { CHALLENGE_TIME } from '../domains/identity/index.ts';
 import { MACHINE_LIMITS } from '../domains/tasks/index.ts';
 import { SECOND } from '../kernel/time.ts';
+import { gridSection } from './guide-grid.ts';
 import { serverSections } from './guide-servers.ts';
 import { list, script, shell, table, text, type Section } from './prose.ts';
 
@@ -14,6 +15,7 @@ export const guide = (publicUrl: string): Section[] => [
   receipt(publicUrl),
   webhooks(),
   ...serverSections(publicUrl),
+  gridSection(publicUrl),
   handover(publicUrl),
   login(publicUrl),
   e2b(publicUrl),
