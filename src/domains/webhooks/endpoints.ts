@@ -48,7 +48,7 @@ export type DeliveryFilter = { state?: DeliveryState | undefined; limit: number 
  * an address that may not be told.
  */
 export type Endpoints = {
-  /** Throws `conflict` where the account has as many as it may. */
+  /** Throws `invalid` where the account has as many as it may. */
   add(op: AccountOp, request: EndpointRequest): Promise<Endpoint & EndpointSecret>;
   list(op: AccountOp): Promise<Endpoint[]>;
   get(op: AccountOp, id: string): Promise<Endpoint>;
@@ -131,7 +131,7 @@ async function add(
     // The same request once more, under its idempotency key.
     if (!existing.some((row) => row.id === id)) {
       if (existing.length >= MAX_ENDPOINTS)
-        throw new AppError('conflict', `An account may have ${MAX_ENDPOINTS} webhooks`);
+        throw new AppError('invalid', `At most ${MAX_ENDPOINTS} webhooks are allowed`);
       const wanted = { id, accountId, url, events: [...new Set(events)], sealed: vault.close(id, key) };
       await insertEndpoint(tx, wanted, op.now);
       await tell(tx, op, 'webhook.added', { id, account_id: accountId, url });
