@@ -13,8 +13,9 @@ create table grid_challenges (
   node_id      text primary key check (node_id ~ '^[A-Za-z0-9_-]{3,100}$'),
   -- The account that the node is to belong to; null for one that is opened with it.
   account_id   uuid references accounts,
+  -- The network that asked for it.
+  network      text not null,
   payload      integer[] not null,
-  signup_token text,
   tries        integer not null default 0,
   expires_at   timestamptz not null
 );
@@ -148,10 +149,13 @@ create index grid_tasks_by_skill on grid_tasks (skill_id, seq);
 
 -- Who has reported whom. A report counts as a strike or not, as the operator's policy says.
 create table grid_reports (
-  id          bigint generated always as identity primary key,
+  id          uuid primary key,
   reporter_id text not null references grid_nodes,
   node_id     text not null references grid_nodes,
   counted     boolean not null,
+  -- What it came to.
+  strikes     integer not null,
+  confiscated bigint,
   created_at  timestamptz not null,
   check (reporter_id <> node_id)
 );

@@ -1,4 +1,4 @@
--- Bounties: rewards put aside for whoever solves something, and what solvers hand in. Beside them shared sandbox trades, what was hired by the name of a capability, and runs of benchmarks.
+-- Bounties: rewards put aside for whoever solves something, and what solvers hand in. Beside them shared sandbox trades, and runs of benchmarks.
 
 create table grid_bounties (
   id           uuid primary key,
@@ -53,35 +53,34 @@ create table grid_shares (
 );
 create index grid_shares_oldest on grid_shares (created_at);
 
--- By which program and capability a task came about.
-create table grid_hires (
-  task_id     uuid primary key references grid_tasks,
-  integration text not null,
-  capability  text not null
-);
-
--- A skill put to the test: a shadow task for each question, and what their answers came to.
+-- A skill put to the test. It expires where a question was not answered in time: then nobody knows.
 create table grid_benchmark_runs (
   id         text primary key,
   seq        bigint generated always as identity,
   suite      text not null,
   skill_id   uuid not null references grid_skills,
   caller_id  text not null references grid_nodes,
-  state      text not null default 'running' check (state in ('running', 'passed', 'failed')),
-  -- One list of tasks for each case, in the order of the suite.
-  tasks      jsonb not null,
-  -- How each case ended, once it is over.
+  state      text not null default 'running' check (state in ('running', 'passed', 'failed', 'expired')),
+  -- What each case came to, in the order of the suite, once it is over.
   verdicts   jsonb,
-  passed     integer check (passed >= 0),
   due_at     timestamptz not null,
   created_at timestamptz not null,
   ended_at   timestamptz,
-  constraint judged_when_it_ended check ((state = 'running') = (ended_at is null) and (ended_at is null) = (verdicts is null)
-                                         and (verdicts is null) = (passed is null))
+  constraint over_when_the_run_ended check ((state = 'running') = (ended_at is null)),
+  constraint judged_when_the_run_ended check ((verdicts is null) = (ended_at is null))
 );
 create unique index one_run_of_a_skill_at_a_time on grid_benchmark_runs (caller_id, suite, skill_id) where state = 'running';
 create index grid_benchmark_runs_running on grid_benchmark_runs (due_at, seq) where state = 'running';
-create index grid_benchmark_runs_by_suite on grid_benchmark_runs (suite, skill_id, seq) where state <> 'running';
+create index grid_benchmark_runs_judged on grid_benchmark_runs (suite, skill_id, seq) where state in ('passed', 'failed');
+
+-- Its questions: shadow tasks, one or more for each case.
+create table grid_benchmark_tasks (
+  run_id  text not null references grid_benchmark_runs,
+  number  integer not null,
+  case_id integer not null,
+  task_id uuid not null unique references grid_tasks,
+  primary key (run_id, number)
+);
 
 -- The sandbox nodes that may have to go.
 create index grid_nodes_sandbox on grid_nodes (created_at) where sandbox and active;

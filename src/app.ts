@@ -7,64 +7,34 @@ import type { Api } from './apis/contract.ts';
 import { authenticator } from './apis/credentials.ts';
 import { e2bApi, type E2bDomains } from './apis/e2b/index.ts';
 import { environmentsApi, type EnvironmentsDomains } from './apis/environments/index.ts';
-import { gridApis, gridPublications, signGridEvent, type GridDomains } from './apis/grid/index.ts';
+import { a2aSubscribers, gridApis, gridPublications, signGridEvent, type GridDomains } from './apis/grid/index.ts';
 import { serve, socketFront } from './apis/serve.ts';
 import { serversApi, type ServersDomains } from './apis/servers/index.ts';
-import type { Config } from './config.ts';
-import {
-  createCompute,
-  REGION_IDS,
-  type Compute,
-  type ComputeOptions,
-  type RegionId,
-} from './domains/compute/index.ts';
 import { createEnvironments } from './domains/environments/index.ts';
 import { createGrid } from './domains/grid/index.ts';
 import { createIdentity, MAX_GITHUB_REPLY_BYTES, type IdentityDeps } from './domains/identity/index.ts';
 import { createLedger, mint, wallet, type Ledger } from './domains/ledger/index.ts';
-import {
-  createImages,
-  createMachines,
-  createSsh,
-  imageEnvironments,
-  machineSweeps,
-  openDriver,
-  openShelf,
-} from './domains/machines/index.ts';
+import { machineSweeps } from './domains/machines/index.ts';
 import { openModels } from './domains/models/index.ts';
 import { createSandboxes } from './domains/sandboxes/index.ts';
 import { createTasks } from './domains/tasks/index.ts';
 import { createWebhooks, webhookSweeps } from './domains/webhooks/index.ts';
-import { AppError } from './kernel/errors.ts';
 import { cents, usd } from './kernel/money.ts';
 import { newId, type Op } from './kernel/op.ts';
 import type { Clock } from './kernel/time.ts';
-import { openTestClock, systemClock, type TestClock } from './platform/clock.ts';
-import { openDatabase, type Database } from './platform/db.ts';
+import { openTestClock, systemClock } from './platform/clock.ts';
+import { openDatabase } from './platform/db.ts';
 import { clientReader } from './platform/client-address.ts';
 import { createFetch } from './platform/fetch.ts';
 import { createHttpServer, listenOn } from './platform/http.ts';
 import { forgetOldReplies } from './platform/idempotency.ts';
-import type { Installation } from './platform/installation.ts';
-import { createJobs, defineSweep, installJobs, type Jobs, type SweepDefinition } from './platform/jobs/index.ts';
+import { createJobs, defineSweep, installJobs, type SweepDefinition } from './platform/jobs/index.ts';
 import { forgetEndedWindows, noRequestLimits, requestLimits } from './platform/limits.ts';
-import type { Log } from './platform/log.ts';
 import { createMetrics } from './platform/metrics.ts';
-import { addressFinder } from './platform/own-address.ts';
 import { createProxy } from './proxy/index.ts';
-import { createSshGateway } from './proxy/ssh-gateway.ts';
 import { webApi } from './web/index.ts';
 import { unreachablePage } from './web/unreachable.ts';
-
-export type AppOptions = {
-  config: Config;
-  installation: Installation;
-  log: Log;
-  /** The database as its owner, who installs the job queue. */
-  ownerUrl: string;
-  /** The database as the application. */
-  appUrl: string;
-};
+import { wireCompute, wireMachines, type AppOptions, type Ground } from './wiring.ts';
 
 export type App = {
   /** Where it answers; undefined for a process that only works in the background. */
@@ -77,15 +47,6 @@ export type App = {
 const DRAIN_MS = 10_000;
 
 export const VERSION: string = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')).version;
-
-type Ground = AppOptions & {
-  db: Database;
-  clock: Clock;
-  testClock: TestClock | undefined;
-  jobs: Jobs;
-  /** How clients reach this server; a port that was left free is known when it listens. */
-  address: { url: string };
-};
 
 export async function startApp(options: AppOptions): Promise<App> {
   const { config, log } = options;
@@ -101,6 +62,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   const ground: Ground = { ...options, db, clock, testClock, jobs, address: { url: config.publicUrl ?? '' } };
   const domains = await wireDomains(ground);
   await domains.machines.adopt(systemOp(clock, 'start'));
+  await domains.machines.openGateway();
   await domains.environments.takeInStarter(systemOp(clock, 'start'));
   await jobs.start({
     jobs: [...domains.tasks.jobs, ...domains.images.jobs, ...domains.environments.jobs, ...domains.compute.jobs],
@@ -154,7 +116,6 @@ async function wireDomains(ground: Ground) {
   const models = await openModels({ file: config.modelsFile, providers: config.providers });
   const fetch = createFetch({ privateAddresses: config.privateWebhooks === 'on' ? 'loopback' : 'refused' });
   const tasks = createTasks({ ...shared, models, webhookUrlProblem: fetch.urlProblem });
-  const subscribers = taskSubscribers(tasks);
   const grid = createGrid({
     ...shared,
     limits,
@@ -170,77 +131,11 @@ async function wireDomains(ground: Ground) {
     worldClock: systemClock,
     fetch,
     secret,
-    subscribers,
+    subscribers: a2aSubscribers(grid, taskSubscribers(tasks)),
     publications: gridPublications(grid),
     signEvent: signGridEvent,
   });
   return { limits, ledger, identity, ...onMachines, sandboxes, environments, compute, models, tasks, webhooks, grid };
-}
-
-/** Machines, what they start from, and how people reach them. */
-async function wireMachines({ config, installation, log, db, clock, jobs, address }: Ground) {
-  const driver = await openDriver({
-    setting: config.machineDriver,
-    instance: installation.instance,
-    dataDir: config.dataDir,
-    cacheDir: config.cacheDir,
-  });
-  const machines = createMachines({
-    db,
-    driver,
-    clock,
-    log,
-    jobs,
-    poolSize: config.poolSize,
-    environmentOf: imageEnvironments(db),
-  });
-  const shelf = await openShelf(config);
-  const images = createImages({ db, clock, log, jobs, machines, shelf, insecureRegistries: [] });
-  const sshGateway = createSshGateway({ host: config.ssh.host, clock, log });
-  const ssh = createSsh({
-    db,
-    machines,
-    clock,
-    place: driver.place,
-    secret: installation.secret,
-    host: () => sshHostOf(config.ssh.host, address.url),
-    ports: config.ssh.ports,
-    listen: sshGateway.listen,
-    unlisten: sshGateway.unlisten,
-  });
-  return { machines, images, sshGateway, ssh, place: driver.place };
-}
-
-function wireCompute(
-  { config, installation, log, db, clock, jobs, address }: Ground,
-  neighbours: Pick<ComputeOptions, 'ledger' | 'machines' | 'ssh' | 'place'>,
-): Compute {
-  const findAddress = addressFinder();
-  return createCompute({
-    ...neighbours,
-    db,
-    clock,
-    log,
-    jobs,
-    secret: installation.secret,
-    addresses: config.addressPool,
-    hostAddress: () => findAddress(sshHostOf(config.ssh.host, address.url)),
-    home: homeOf(config.region),
-  });
-}
-
-/** Throws `unconfigured` for a region that there is not. */
-function homeOf(region: string | undefined): RegionId | undefined {
-  const home = REGION_IDS.find((id) => id === region);
-  if (region !== undefined && !home)
-    throw new AppError('unconfigured', `FREEHOLD_REGION must be one of ${REGION_IDS.join(', ')}`);
-  return home;
-}
-
-/** Where SSH is reached: at the address that it listens on, or, where that is every one, at the server's own name. */
-function sshHostOf(host: string, publicUrl: string): string {
-  const isEvery = host === '0.0.0.0' || host === '::';
-  return isEvery ? new URL(publicUrl).hostname.replace(/^\[|\]$/g, '') : host;
 }
 
 /** A new account has its wallets, and in them what the operator gives to every agent. */
@@ -287,7 +182,15 @@ async function listen(ground: Ground, domains: Domains, metrics: ReturnType<type
   const { config, installation, log, db, clock, address } = ground;
   const { sshGateway, ssh } = domains;
   const clientOf = clientReader(config.trustProxy);
-  const proxy = createProxy({ appsDomain: config.appsDomain, ...domains, clock, log, clientOf, page: unreachablePage });
+  const proxy = createProxy({
+    appsDomain: config.appsDomain,
+    ...domains,
+    clock,
+    log,
+    clientOf,
+    visited: metrics.proxied,
+    page: unreachablePage,
+  });
   const sockets = socketFront(
     () => apis,
     (request, response) => server.routing(request, response),
@@ -297,7 +200,14 @@ async function listen(ground: Ground, domains: Domains, metrics: ReturnType<type
   const appUrl = appUrlOf(publicUrl, config.appsDomain);
   const ping = () => db.ping();
   const apis = contracts({ ...domains, db, publicUrl, appUrl, clock: movableClock(ground), version: VERSION, ping });
-  const web = webApi({ apis, publicUrl, version: VERSION, health: ping, metrics: metrics.text });
+  const web = webApi({
+    apis,
+    publicUrl,
+    version: VERSION,
+    health: ping,
+    metrics: metrics.text,
+    sharedTrade: domains.grid.sandbox.shared,
+  });
   serve(server, [...apis, web], {
     db,
     clock,

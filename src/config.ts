@@ -24,6 +24,14 @@ const ROLES = ['api', 'worker', 'all'];
 /** A thousand dollars for whoever solves a puzzle: more is a slip of the keyboard. */
 const MAX_AGENT_BONUS_CENTS = 100_000;
 
+/** A bucket needs all of these, and none of them says anything alone. */
+const S3_SETTINGS = [
+  'FREEHOLD_BACKUP_S3_URL',
+  'FREEHOLD_BACKUP_S3_BUCKET',
+  'FREEHOLD_BACKUP_S3_ACCESS_KEY',
+  'FREEHOLD_BACKUP_S3_SECRET_KEY',
+] as const;
+
 const Settings = z
   .object({
     FREEHOLD_HOST: z.string().min(1).default('127.0.0.1'),
@@ -51,12 +59,27 @@ const Settings = z
       .transform((text) => text.split(',').map((range) => range.trim()))
       .refine(isAddressPool, { error: 'must be a comma list of IPv4 addresses and networks, as in 203.0.113.0/28' })
       .optional(),
+    FREEHOLD_EGRESS_NAME_SERVERS: z
+      .string()
+      .transform((text) => text.split(',').map((server) => server.trim()))
+      .refine((servers) => servers.every(isNameServer), {
+        error: 'must be a comma list of IPv4 addresses, each with a port or without, as in 9.9.9.9,192.0.2.53:5353',
+      })
+      .default([]),
     FREEHOLD_REGION: z
       .string()
       .regex(/^[a-z]{3}$/, { error: 'must be a region of GET /regions, as in fra' })
       .optional(),
     FREEHOLD_DATA_DIR: z.string().min(1).default('./data'),
     FREEHOLD_CACHE_DIR: z.string().min(1).optional(),
+    FREEHOLD_BACKUP_S3_URL: httpUrl.transform(withoutSlash).optional(),
+    FREEHOLD_BACKUP_S3_BUCKET: z
+      .string()
+      .regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, { error: 'must be the name of a bucket' })
+      .optional(),
+    FREEHOLD_BACKUP_S3_REGION: z.string().min(1).default('us-east-1'),
+    FREEHOLD_BACKUP_S3_ACCESS_KEY: z.string().min(1).optional(),
+    FREEHOLD_BACKUP_S3_SECRET_KEY: z.string().min(1).optional(),
     FREEHOLD_SECRET: secret.optional(),
     FREEHOLD_DATABASE_URL: url(['postgres:', 'postgresql:']).optional(),
     FREEHOLD_ROLES: z
@@ -110,6 +133,10 @@ const Settings = z
     path: ['FREEHOLD_APPS_DOMAIN'],
     error: 'must not hold the name of FREEHOLD_PUBLIC_URL, or tenants would serve pages beside it',
   })
+  .refine((settings) => new Set(S3_SETTINGS.map((name) => settings[name] === undefined)).size === 1, {
+    path: ['FREEHOLD_BACKUP_S3_URL'],
+    error: `must be set together with ${['BUCKET', 'ACCESS_KEY', 'SECRET_KEY'].join(', ')} of FREEHOLD_BACKUP_S3`,
+  })
   .refine((settings) => Boolean(settings.GITHUB_CLIENT_ID) === Boolean(settings.GITHUB_CLIENT_SECRET), {
     path: ['GITHUB_CLIENT_SECRET'],
     error: 'must be set together with GITHUB_CLIENT_ID',
@@ -156,6 +183,12 @@ function addressesIn(ranges: string[]): string[] {
   return [...new Set(addresses)];
 }
 
+function isNameServer(text: string): boolean {
+  const [address = '', port = '53', ...rest] = text.split(':');
+  const isPort = /^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= MAX_PORT;
+  return rest.length === 0 && isPort && ipaddr.IPv4.isValidFourPartDecimal(address);
+}
+
 export type Config = ReturnType<typeof readConfig>;
 
 /** Names of all settings, for `.env.example` and its test. */
@@ -193,6 +226,14 @@ function githubOf(settings: z.output<typeof Settings>) {
   return { clientId, clientSecret, url: origin, apiUrl: settings.FREEHOLD_GITHUB_API_URL ?? ownApi };
 }
 
+/** Where backups are kept, if not in the data directory. */
+function bucketOf(settings: z.output<typeof Settings>) {
+  const { FREEHOLD_BACKUP_S3_URL: address, FREEHOLD_BACKUP_S3_BUCKET: bucket } = settings;
+  const { FREEHOLD_BACKUP_S3_ACCESS_KEY: accessKey, FREEHOLD_BACKUP_S3_SECRET_KEY: secretKey } = settings;
+  if (!address || !bucket || !accessKey || !secretKey) return undefined;
+  return { url: address, bucket, accessKey, secretKey, region: settings.FREEHOLD_BACKUP_S3_REGION };
+}
+
 function present(settings: z.output<typeof Settings>) {
   const roles = settings.FREEHOLD_ROLES;
   return {
@@ -203,6 +244,7 @@ function present(settings: z.output<typeof Settings>) {
     ssh: { host: settings.FREEHOLD_SSH_HOST ?? settings.FREEHOLD_HOST, ports: settings.FREEHOLD_SSH_PORTS },
     addressPool: addressesIn(settings.FREEHOLD_IP_POOL ?? []),
     region: settings.FREEHOLD_REGION,
+    egressNameServers: settings.FREEHOLD_EGRESS_NAME_SERVERS,
     dataDir: resolve(settings.FREEHOLD_DATA_DIR),
     cacheDir: resolve(settings.FREEHOLD_CACHE_DIR ?? join(homedir(), '.cache/freehold')),
     databaseUrl: settings.FREEHOLD_DATABASE_URL,
@@ -212,6 +254,7 @@ function present(settings: z.output<typeof Settings>) {
     },
     machineDriver: settings.FREEHOLD_MACHINE_DRIVER,
     poolSize: settings.FREEHOLD_POOL_SIZE,
+    backupBucket: bucketOf(settings),
     secret: settings.FREEHOLD_SECRET,
     adminKey: settings.FREEHOLD_ADMIN_KEY,
     rateLimits: settings.FREEHOLD_RATE_LIMITS,

@@ -17,14 +17,14 @@ const DOCUMENTS = [
 test('.env.example has every setting, each with a sentence above it, and no other', () => {
   const lines = read('.env.example').split('\n');
   const settings = lines.flatMap((line, index) => {
-    const name = /^#([A-Z_]+)=/.exec(line)?.[1];
+    const name = /^#([A-Z0-9_]+)=/.exec(line)?.[1];
     return name ? [{ name, index }] : [];
   });
   expect(settings.map(({ name }) => name).toSorted()).toEqual(SETTING_NAMES.toSorted());
   // A setting may share the sentence of the one before it.
   const isTold = (index: number): boolean => {
     const above = lines[index - 1] ?? '';
-    return /^# [A-Za-z]/.test(above) || (/^#[A-Z_]+=/.test(above) && isTold(index - 1));
+    return /^# [A-Za-z]/.test(above) || (/^#[A-Z0-9_]+=/.test(above) && isTold(index - 1));
   };
   expect(settings.filter(({ index }) => !isTold(index))).toEqual([]);
 });

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { solveChallenge } from '../src/cli/solve-challenge.ts';
 import { testServer, type TestServer } from './harness/server.ts';
+import { leaveNothing } from './servers/leave.ts';
 
 type Challenge = Parameters<typeof solveChallenge>[0];
 
@@ -20,7 +21,7 @@ beforeAll(async () => {
   // The tour is walked in the server's folder, where the admin key is kept.
   folder = await mkdtemp(join(tmpdir(), 'freehold-tour-'));
   await mkdir(join(folder, 'data'));
-  await symlink(join(import.meta.dirname, '../bin'), join(folder, 'bin'));
+  for (const name of ['bin', 'datasets']) await symlink(join(import.meta.dirname, '..', name), join(folder, name));
   await writeFile(join(folder, 'data/admin.key'), `${server.adminKey}\n`);
 });
 afterAll(async () => {
@@ -83,6 +84,49 @@ test(
     expect(output).toMatch(/^42\n[\s\S]*^42\n\d+\n/m);
     expect(output).toContain('"content":"42\\n"');
     expect(output.match(/"success":true/g)?.length).toBeGreaterThanOrEqual(2);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'the server of the README is rented, backed up, destroyed and restored as it is written',
+  async () => {
+    const tour = await shellBlocks('Five minutes as an agent');
+    const credited = tour.findIndex((block) => block.includes('/v1/admin/credits'));
+    const key = "rm -f key key.pub; ssh-keygen -q -t ed25519 -N '' -f key";
+    const blocks = [...tour.slice(0, credited + 1), key, ...(await shellBlocks('Keep a server, and a backup of it'))];
+    const { code, output } = await runShell(blocks.join('\n'));
+    expect({ code, output }).toMatchObject({ code: 0 });
+    expect(output).toMatch(/^ACTIVE\ntour\nAVAILABLE\n\{"ok":true\}\nACTIVE\nprecious\n\{"ok":true\}\n\{"ok":true\}$/m);
+    await leaveNothing(server);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'the trade of the README is made as it is written',
+  async () => {
+    const [fields = ''] = await shellBlocks('Five minutes as an agent');
+    const { code, output } = await runShell([fields, ...(await shellBlocks('Trade on the grid'))].join('\n'));
+    expect({ code, output }).toMatchObject({ code: 0 });
+    expect(output).toMatch(/^Translator\nHola\n\{"status":"COMPLETED",.*\}\nAWAITING_SETTLEMENT$/m);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'the evaluation of the README is run as it is written, and its report tells what the agent has solved',
+  async () => {
+    const tour = await shellBlocks('Five minutes as an agent');
+    const credited = tour.findIndex((block) => block.includes('/v1/admin/credits'));
+    const blocks = [...tour.slice(0, credited + 1), ...(await shellBlocks('Evaluate an agent'))];
+    const { code, output } = await runShell(blocks.join('\n'));
+    expect({ code, output }).toMatchObject({ code: 0 });
+    expect(output).toContain('my-run/report.html');
+    const report = JSON.parse(await readFile(join(folder, 'my-run/report.json'), 'utf8'));
+    expect(report.totals).toMatchObject({ samples: 2, solved: 1, unsolved: 1, errors: 0, waiting: 0 });
+    const log = await readFile(join(folder, 'my-run/samples/starter__free-slots-2/agent.log'), 'utf8');
+    expect(log).toContain('slots.py');
   },
   TIMEOUT_MS,
 );

@@ -28,6 +28,9 @@ export type { Channel } from '../platform/websocket.ts';
 /** So many requests in so much time. */
 export type AddressLimit = { name: string; max: number; windowMs: number };
 
+/** A secret that a program shows in a header. While the operator has set none, nobody is let in. */
+export type ProgramSecret = { header: string; value: string | undefined; refusal: string };
+
 type Inputs = { params: unknown; query: unknown; body: unknown };
 
 export type RouteSpec<
@@ -50,6 +53,8 @@ export type RouteSpec<
   access: A;
   /** A public route that takes a credential where one is given, and then acts for its account. */
   recognises?: true;
+  /** A public route that only lets in who shows this. */
+  secret?: ProgramSecret;
   /** Any one of these lets a scoped key in. Only for `account` routes. */
   scopes?: readonly Scope[];
   params?: P;
@@ -107,6 +112,9 @@ export type RawRequest = {
 /** A body that breaks off ends the connection, so that nobody takes what has come for the whole. */
 export type RawAnswer = { status: number; headers?: Record<string, string | number>; body?: string | Readable };
 
+/** Counts a request before its work is done, of `who` or of its address; throws `rate_limited` where it is too many. */
+export type CountRequest = (limit: AddressLimit, who?: string) => Promise<void>;
+
 /**
  * A route with a protocol of its own: streams, files, uploads. It recognises its callers itself; `unauthenticated`
  * counts against the caller's address. It is in no OpenAPI document.
@@ -114,7 +122,7 @@ export type RawAnswer = { status: number; headers?: Record<string, string | numb
 export type RawRoute = {
   method: Method;
   path: string;
-  handle(op: Op, request: RawRequest): Promise<RawAnswer>;
+  handle(op: Op, request: RawRequest, count: CountRequest): Promise<RawAnswer>;
   presentError(error: AppError): Answer;
 };
 
@@ -127,9 +135,7 @@ export type Credentials = {
 
 /** A request as a contract's frame sees it, before its route. `body` is what its JSON says. */
 export type FramedRequest = {
-  method: Method | string;
-  /** The route's pattern; undefined where there is none. */
-  route: string | undefined;
+  method: string;
   path: string;
   headers: Readonly<Record<string, string | string[] | undefined>>;
   body: unknown;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AppError, type Code } from '../kernel/errors.ts';
+import { AppError, type Code, type FieldError } from '../kernel/errors.ts';
 import type { Api, Route } from './contract.ts';
 
 /** A JSON Schema (2020-12) as OpenAPI 3.1 embeds it; only what readers of the document look at is named. */
@@ -237,9 +237,10 @@ const MEANING: Record<Code, string> = {
 /** What can go wrong on this route, in its contract's own statuses. */
 function failures(api: Api, route: Route): Record<string, Response> {
   const responses: Record<string, Response> = {};
-  for (const code of codesOf(route)) {
-    const { status } = api.presentError(new AppError(code, MEANING[code]));
+  for (const [code, error] of [...codesOf(route)].flatMap(errorsOf)) {
+    const { status } = api.presentError(error);
     const earlier = responses[status]?.description;
+    if (earlier?.includes(MEANING[code])) continue;
     responses[status] = {
       description: earlier ? `${earlier}; or: ${MEANING[code]}` : MEANING[code],
       headers: status === 429 || status === 503 ? RETRY_HEADERS : ALWAYS_HEADERS,
@@ -249,9 +250,23 @@ function failures(api: Api, route: Route): Record<string, Response> {
   return responses;
 }
 
-function codesOf({ access, scopes, path, body, stream, idempotent, fails, method }: Route): Set<Code> {
+const FIELD: FieldError = { in: 'body', path: [], message: 'any', problem: 'malformed' };
+
+/** What is wrong with a field is told in another status by some contracts. */
+const errorsOf = (code: Code): [Code, AppError][] => {
+  const error = new AppError(code, MEANING[code]);
+  return code === 'invalid'
+    ? [
+        [code, error],
+        [code, new AppError(code, MEANING[code], { fields: [FIELD] })],
+      ]
+    : [[code, error]];
+};
+
+function codesOf(route: Route): Set<Code> {
+  const { access, recognises, secret, scopes, path, body, stream, idempotent, fails, method } = route;
   const codes = new Set<Code>(['invalid', 'rate_limited', 'internal']);
-  if (access !== 'public') codes.add('unauthenticated');
+  if (access !== 'public' || recognises || secret) codes.add('unauthenticated');
   if (scopes) codes.add('forbidden');
   if (path.includes(':')) codes.add('not_found');
   if (method !== 'GET' && !stream) codes.add('unsupported_media').add('too_large');

@@ -5,7 +5,7 @@ import type { Op } from '../kernel/op.ts';
 import { MINUTE } from '../kernel/time.ts';
 import { failureOf, streamedBody, toAppError, withRawBodies } from '../platform/http.ts';
 import { networkOf, type Limit } from '../platform/limits.ts';
-import type { Api, RawAnswer, RawRoute } from './contract.ts';
+import type { Api, CountRequest, RawAnswer, RawRoute } from './contract.ts';
 import type { Edge } from './serve.ts';
 import { refuseHostileJson } from './validate.ts';
 
@@ -52,13 +52,17 @@ async function answer(
   try {
     refuseHostileJson('query', request.query);
     refuseHostileJson('path', request.params);
-    result = await route.handle(op, {
+    // Whose credentials have not held too often is not worked for.
+    await edge.limits.refuseSpent(edge.db, STRANGER_LIMIT, networkOf(op.address), op.now);
+    const incoming = {
       method: request.method,
       params: request.params as Record<string, string>,
       query: new URLSearchParams(request.url.split('?').slice(1).join('?')),
       headers: request.headers,
       body,
-    });
+    };
+    const count: CountRequest = (limit, who = networkOf(op.address)) => edge.limits.count(edge.db, limit, who, op.now);
+    result = await route.handle(op, incoming, count);
   } catch (error) {
     const failure = await counted(edge, op, failureOf(error, op));
     return refuse(edge, route, op, reply, failure);

@@ -3,14 +3,14 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { AppError, isAppError } from '../kernel/errors.ts';
 import type { Actor, Op } from '../kernel/op.ts';
 import { MINUTE, type Clock } from '../kernel/time.ts';
-import { hmacSha256 } from '../platform/crypto.ts';
+import { hmacSha256, sameSecret } from '../platform/crypto.ts';
 import type { Database } from '../platform/db.ts';
 import type { Front, RequestListener } from '../platform/front.ts';
 import { failureOf, streamedBody, toAppError, withRawBodies } from '../platform/http.ts';
 import { MAX_KEY_LENGTH, onceOnly } from '../platform/idempotency.ts';
 import { networkOf, type Limit, type RequestLimits } from '../platform/limits.ts';
 import { acceptChannel, closeChannels, createSocketFront } from '../platform/websocket.ts';
-import type { Answer, Api, Authenticate, Frame, FramedRequest, Route } from './contract.ts';
+import type { Answer, Api, Authenticate, Frame, FramedRequest, ProgramSecret, Route } from './contract.ts';
 import { serveRaw } from './raw.ts';
 import { malformed, refuseHostileJson, refuseHostileText, validate } from './validate.ts';
 
@@ -22,6 +22,7 @@ const STRANGER_LIMIT: Limit = { name: 'stranger', max: 120, windowMs: MINUTE };
 const DEFAULT_RETRY_SECONDS = 5;
 const LOOPBACK = /^(::ffff:)?127\.|^::1$/;
 const FORWARDING_HEADERS = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'];
+const BEARER = /^Bearer +/i;
 const IDEMPOTENCY_KEY = 'Idempotency-Key';
 const CREDENTIAL_PARAMETERS = new Set(['key', 'api_key', 'apikey', 'token', 'access_token', 'authorization']);
 
@@ -51,7 +52,7 @@ export function serve(server: FastifyInstance, apis: readonly Api[], edge: Edge)
         handler: (request, reply) => answer(edge, api, route, request, reply),
         errorHandler: (error, request, reply) =>
           send(edge, api, opOf(edge, request, reply), route.path, reply, toAppError(error)),
-        ...(api.frame && { onSend: frameHeaders(api.frame, route) }),
+        ...(api.frame && { onSend: frameHeaders(api.frame) }),
       });
     for (const route of api.routes) if (!route.stream) declare(server, route);
     withRawBodies(server, (scope) => {
@@ -70,7 +71,7 @@ export function serve(server: FastifyInstance, apis: readonly Api[], edge: Edge)
       allowed.length > 0
         ? new AppError('method_not_allowed', 'Method not allowed')
         : new AppError('not_found', 'Not found');
-    if (api?.frame) void reply.headers(api.frame.headers(framed(request, reply, undefined)));
+    if (api?.frame) void reply.headers(api.frame.headers(framed(request, reply)));
     return api && send(edge, api, opOf(edge, request, reply), 'unknown', reply, error);
   });
   server.setErrorHandler((error, request, reply) => {
@@ -87,11 +88,11 @@ async function answer(
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const anonymous = opOf(edge, request, reply);
+  const refusal = api.frame?.refuse(framed(request, reply));
+  if (refusal) return respond(edge, anonymous, route.path, reply, refusal);
   let op: Op = anonymous;
   let result: Answer;
   try {
-    const refusal = api.frame?.refuse(framed(request, reply, route));
-    if (refusal) return respond(edge, op, route.path, reply, refusal);
     op = { ...anonymous, actor: await admit(edge, api, route, request, anonymous) };
     result = await perform(edge, route, request, op, readInput(route, request, reply));
   } catch (error) {
@@ -101,17 +102,16 @@ async function answer(
   return respond(edge, op, route.path, reply, result);
 }
 
-const framed = (request: FastifyRequest, reply: FastifyReply, route: Route | undefined): FramedRequest => ({
+const framed = (request: FastifyRequest, reply: FastifyReply): FramedRequest => ({
   method: request.method,
-  route: route?.path,
   path: request.url.split('?', 1)[0] ?? '/',
   headers: request.headers,
   body: request.body,
   tookMs: reply.elapsedTime,
 });
 
-const frameHeaders = (frame: Frame, route: Route) => async (request: FastifyRequest, reply: FastifyReply) =>
-  void reply.headers(frame.headers(framed(request, reply, route)));
+const frameHeaders = (frame: Frame) => async (request: FastifyRequest, reply: FastifyReply) =>
+  void reply.headers(frame.headers(framed(request, reply)));
 
 function upgrade(
   edge: Edge,
@@ -142,6 +142,7 @@ async function admit(edge: Edge, api: Api, route: Route, request: FastifyRequest
   const { db, limits } = edge;
   refuseCredentialInQuery(request);
   if (route.addressLimit) await limits.count(db, route.addressLimit, networkOf(op.address), op.now);
+  if (route.secret) await requireSecret(edge, route.secret, request, op);
   if (route.access === 'public')
     return route.recognises && hasCredential(request) ? identify(edge, request, op) : op.actor;
   if (route.access === 'operator' && isFromThisHost(request)) return op.actor;
@@ -150,6 +151,8 @@ async function admit(edge: Edge, api: Api, route: Route, request: FastifyRequest
   if (actor.kind !== 'account') throw new AppError('unauthenticated', 'Invalid API key');
   await limits.count(db, api.accountLimit ?? ACCOUNT_LIMIT, actor.accountId, op.now);
   requireScope(actor, route);
+  if (actor.isHeld && (route.method !== 'GET' || route.upgrades))
+    throw new AppError('forbidden', 'This account is suspended.');
   return actor;
 }
 
@@ -175,6 +178,15 @@ async function identify(edge: Edge, request: FastifyRequest, op: Op): Promise<Ac
     await edge.limits.count(edge.db, STRANGER_LIMIT, networkOf(op.address), op.now);
     throw error;
   }
+}
+
+/** Secrets that do not hold count against their address, like keys. */
+async function requireSecret(edge: Edge, secret: ProgramSecret, request: FastifyRequest, op: Op): Promise<void> {
+  if (secret.value === undefined) throw new AppError('unconfigured', 'The secret of this route is not configured');
+  const given = request.headers[secret.header];
+  if (typeof given === 'string' && sameSecret(given.replace(BEARER, ''), secret.value)) return;
+  await edge.limits.count(edge.db, STRANGER_LIMIT, networkOf(op.address), op.now);
+  throw new AppError('unauthenticated', secret.refusal);
 }
 
 /** Whatever else a credential may be is nothing here. */
@@ -250,7 +262,7 @@ const bodyField = (body: unknown, name: string | undefined): unknown =>
 function callerSecret(edge: Edge, { actor }: Op, { headers }: FastifyRequest): string | undefined {
   if (actor.kind === 'account' && actor.loginId)
     return hmacSha256(edge.secret, `replies:${actor.loginId}`).toString('hex');
-  return (headers.authorization ?? headers['x-api-key'])?.toString().replace(/^Bearer +/i, '');
+  return (headers.authorization ?? headers['x-api-key'])?.toString().replace(BEARER, '');
 }
 
 /** Whose names they are: an account's keys share them, strangers are told apart by address. */

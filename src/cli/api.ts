@@ -7,13 +7,15 @@ const TIMEOUT_MS = 2 * MINUTE;
 /** A reply of the server: as it came, and parsed. */
 export type Reply<Body> = { text: string; body: Body };
 
-type Request = { body?: object; signal?: AbortSignal };
+type Request = { body?: object | undefined; signal?: AbortSignal | undefined; idempotencyKey?: string | undefined };
 
 /** A server as one caller sees it. The type of a reply is the caller's knowledge of the API's documents. */
 export type Api = {
   get<Body>(path: string, request?: Request): Promise<Reply<Body>>;
   post<Body>(path: string, request?: Request): Promise<Reply<Body>>;
   delete<Body>(path: string, request?: Request): Promise<Reply<Body>>;
+  /** Sends a file as it is, however long that takes. */
+  send<Body>(path: string, content: Blob): Promise<Reply<Body>>;
 };
 
 /** The server answered, and said no. */
@@ -34,36 +36,48 @@ export class Refusal extends Failure {
 export class Unreachable extends Failure {}
 
 export function openApi(url: string, secret?: Secret): Api {
-  const call = async <Body>(method: string, path: string, { body, signal }: Request = {}): Promise<Reply<Body>> => {
-    const headers = {
-      accept: 'application/json',
-      ...(body && { 'content-type': 'application/json' }),
-      ...(secret && { authorization: `Bearer ${secret.value}` }),
-    };
-    const init = { method, headers, ...(body && { body: JSON.stringify(body) }), redirect: 'manual' as const };
+  const exchange = async <Body>(
+    path: string,
+    init: RequestInit,
+    signal: AbortSignal | undefined,
+  ): Promise<Reply<Body>> => {
     const { response, text } = await send(url, path, init, signal);
     const parsed = parse(text);
     if (!response.ok) throw refusal(url, response, parsed, secret);
     if (parsed === undefined) throw new Failure(notFreehold(url, response));
     return { text, body: parsed as Body };
   };
+  const common = { accept: 'application/json', ...(secret && { authorization: `Bearer ${secret.value}` }) };
+  const call = <Body>(method: string, path: string, { body, signal, idempotencyKey }: Request = {}) => {
+    const headers = {
+      ...common,
+      ...(body && { 'content-type': 'application/json' }),
+      ...(idempotencyKey !== undefined && { 'idempotency-key': idempotencyKey }),
+    };
+    const init = { method, headers, ...(body && { body: JSON.stringify(body) }), redirect: 'manual' as const };
+    return exchange<Body>(path, init, within(signal));
+  };
   return {
     get: (path, request) => call('GET', path, request),
     post: (path, request) => call('POST', path, request),
     delete: (path, request) => call('DELETE', path, request),
+    send: (path, content) => {
+      const headers = { ...common, 'content-type': 'application/octet-stream' };
+      return exchange(path, { method: 'POST', headers, body: content, redirect: 'manual' }, undefined);
+    },
   };
 }
 
+const within = (signal: AbortSignal | undefined): AbortSignal =>
+  AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), ...(signal ? [signal] : [])]);
+
 async function send(url: string, path: string, init: RequestInit, signal: AbortSignal | undefined) {
-  const timeout = AbortSignal.timeout(TIMEOUT_MS);
   try {
-    const response = await fetch(url + path, {
-      ...init,
-      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
-    });
+    const response = await fetch(url + path, { ...init, ...(signal && { signal }) });
     return { response, text: await response.text() };
   } catch (error) {
-    if (signal?.aborted) throw error;
+    // An interrupt is its asker's, a timeout is ours.
+    if (error instanceof Error && error.name === 'AbortError') throw error;
     throw new Unreachable(wordOutage(url, error), { cause: error });
   }
 }
@@ -100,10 +114,15 @@ function refusal(url: string, response: Response, body: unknown, secret: Secret 
   return new Refusal(`${said.replace(/\.$/, '')}${hint(response, secret)}.`, response);
 }
 
-const saidIn = (body: unknown): string | undefined =>
-  typeof body === 'object' && body !== null && 'error' in body && typeof body.error === 'string'
-    ? body.error
-    : undefined;
+/** What a refusal says: most contracts have `error`, the environments contract has `detail`. */
+function saidIn(body: unknown): string | undefined {
+  if (typeof body !== 'object' || body === null) return undefined;
+  if ('error' in body && typeof body.error === 'string') return body.error;
+  if (!('detail' in body)) return undefined;
+  if (typeof body.detail === 'string') return body.detail;
+  const [first] = [body.detail].flat() as { loc?: unknown[]; msg?: unknown }[];
+  return typeof first?.msg === 'string' ? `${first.loc?.join('.') ?? 'request'}: ${first.msg}` : undefined;
+}
 
 function hint({ status, headers }: Response, secret: Secret | undefined): string {
   const retryAfter = headers.get('retry-after');

@@ -1,6 +1,6 @@
 import type { Api, Reply } from './api.ts';
 import type { Arguments } from './arguments.ts';
-import type { Settings } from './settings.ts';
+import type { Environment, Secret, Settings } from './settings.ts';
 import type { Terminal } from './terminal.ts';
 
 /** An option as it is parsed and as the help shows it. A flag takes no value, a list may be given several times. */
@@ -28,8 +28,13 @@ export type Session = {
   stranger(): Api;
   /** The server as the account of this user. Throws Failure where there is no key for it. */
   account(): Promise<Api>;
+  /** The key of this user's account. Throws Failure where there is none. */
+  key(): Promise<Secret>;
   /** The server as its operator. Throws Failure where there is no admin key. */
   operator(): Api;
+  /** What this program began with, for programs that it starts. */
+  environment: Environment;
+  now(): Date;
 };
 
 /** Prints a reply: as it came where a program asked, else as `present` says. */

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MINUTE, SECOND } from '../kernel/time.ts';
-import { Refusal, Unreachable, type Api, type Reply } from './api.ts';
+import { SECOND } from '../kernel/time.ts';
+import type { Api, Reply } from './api.ts';
 import type { Session } from './command.ts';
-import { Failure } from './failure.ts';
+import { patiently as askPatiently } from './patience.ts';
 import { presentStep, saysAnything, type StepsPage } from './step.ts';
 import { hasEnded, taskPath, type Task } from './task.ts';
 
@@ -13,10 +13,6 @@ import { hasEnded, taskPath, type Task } from './task.ts';
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 4 * SECOND;
 const SLOWDOWN = 1.5;
-
-/** How long a server may be away or refuse for the moment, e.g. while it is started again. */
-const PATIENCE_MS = 2 * MINUTE;
-const PASSING_STATUS = [429, 502, 503, 504];
 
 const PAGE = 100;
 
@@ -59,27 +55,8 @@ async function tellSteps({ terminal }: Session, task: Followed, told: number): P
 }
 
 /** Asks again while the server is away or refuses for the moment only. */
-async function patiently<Result>(task: Followed, ask: (task: Followed) => Promise<Result>): Promise<Result> {
-  let waitedMs = 0;
-  for (;;) {
-    try {
-      return await ask(task);
-    } catch (error) {
-      const pauseMs = pauseAfter(error);
-      if (pauseMs === undefined) throw error;
-      waitedMs += pauseMs;
-      if (waitedMs > PATIENCE_MS) throw new Failure(`${(error as Failure).message} ${whereToLook(task.id)}`);
-      await sleep(pauseMs, undefined, { signal: task.signal });
-    }
-  }
-}
-
-/** Milliseconds to wait before asking again; undefined where that does not help. */
-function pauseAfter(error: unknown): number | undefined {
-  if (error instanceof Unreachable) return SECOND;
-  if (!(error instanceof Refusal) || !PASSING_STATUS.includes(error.status)) return undefined;
-  return Math.max(1, error.retryAfterSeconds ?? 1) * SECOND;
-}
+const patiently = <Result>(task: Followed, ask: (task: Followed) => Promise<Result>): Promise<Result> =>
+  askPatiently(() => ask(task), { signal: task.signal, advice: whereToLook(task.id) });
 
 export const whereToLook = (id: string): string =>
   `The task goes on: see \`freehold task show ${id}\`, stop it with \`freehold task cancel ${id}\`.`;

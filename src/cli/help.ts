@@ -21,9 +21,10 @@ const ENVIRONMENT: [string, string][] = [
 ];
 
 const GROUPS: { title: string; has: (name: string) => boolean }[] = [
-  { title: 'Account', has: (name) => !/^(task|keys|admin) /.test(name) },
+  { title: 'Account', has: (name) => !/^(task|keys|admin|datasets|session) |^eval$/.test(name) },
   { title: 'Tasks', has: (name) => name.startsWith('task ') },
   { title: 'Keys', has: (name) => name.startsWith('keys ') },
+  { title: 'Environments', has: (name) => /^(datasets|session) |^eval$/.test(name) },
   { title: 'Operator', has: (name) => name.startsWith('admin ') },
 ];
 

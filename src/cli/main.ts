@@ -54,7 +54,9 @@ async function runCommand(command: Command, args: string[]): Promise<void> {
   const given = readArguments(command, args);
   if (given.flag('help')) return terminal.print(commandHelp(command));
   const settings = readSettings(process.env, given.text('url'));
-  await command.run(openSession(terminal, settings, given.flag('json') ? 'json' : 'text'), given);
+  const output = given.flag('json') ? 'json' : 'text';
+  const session = openSession({ terminal, settings, output, environment: process.env, now: () => new Date() });
+  await command.run(session, given);
 }
 
 try {

@@ -3,13 +3,14 @@ import type { Session } from './command.ts';
 import { readCredentials } from './credentials.ts';
 import { Failure } from './failure.ts';
 import type { Secret, Settings } from './settings.ts';
-import type { Terminal } from './terminal.ts';
 
-export const openSession = (terminal: Terminal, settings: Settings, output: Session['output']): Session => ({
-  terminal,
+type Given = Pick<Session, 'terminal' | 'settings' | 'output' | 'environment' | 'now'>;
+
+export const openSession = ({ settings, ...given }: Given): Session => ({
+  ...given,
   settings,
-  output,
   stranger: () => openApi(settings.url),
+  key: async () => settings.apiKey ?? (await keptKey(settings)),
   account: async () => openApi(settings.url, settings.apiKey ?? (await keptKey(settings))),
   operator: () => {
     if (settings.adminKey) return openApi(settings.url, settings.adminKey);

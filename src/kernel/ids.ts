@@ -21,6 +21,7 @@ const PREFIX = {
   snapshot: 'snp_',
   sandbox: '',
   server: '',
+  backup: '',
   fact: 'fct_',
   subscription: 'sub_',
   delivery: 'msg_',
@@ -28,6 +29,7 @@ const PREFIX = {
   listing: '',
   escrow: '',
   gridTask: '',
+  report: '',
   bounty: '',
   submission: '',
   benchmark: 'bench_',
@@ -43,6 +45,7 @@ export type LoginId = Id<'login'>;
 export type TaskId = Id<'task'>;
 export type MachineId = Id<'machine'>;
 export type ImageId = Id<'image'>;
+export type BackupId = Id<'backup'>;
 export type SnapshotId = Id<'snapshot'>;
 export type SandboxId = Id<'sandbox'>;
 export type ServerId = Id<'server'>;

@@ -11,6 +11,8 @@ export type AccountActor = {
   keyId?: KeyId;
   loginId?: LoginId;
   scopes: readonly Scope[] | null;
+  /** The operator has suspended it: it may look, and do nothing. */
+  isHeld?: true;
 };
 
 export type Actor = AccountActor | { kind: 'admin' } | { kind: 'system'; name: string } | { kind: 'anonymous' };

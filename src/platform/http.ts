@@ -142,6 +142,11 @@ export function toAppError(error: unknown): AppError {
     return new AppError('too_large', 'The request body is too large', { cause: error });
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
     return new AppError('unsupported_media', 'The request body must be application/json', { cause: error });
+  if (code === 'FST_ERR_BAD_URL') {
+    const message = 'The request is malformed';
+    const fields: FieldError[] = [{ in: 'path', path: [], message, problem: 'malformed' }];
+    return new AppError('invalid', message, { cause: error, fields });
+  }
   if (code === 'FST_ERR_MAX_PARAM_LENGTH') return new AppError('not_found', 'Not found', { cause: error });
   if (isDatabaseAway(error))
     return new AppError('at_capacity', 'The server is restarting a part of itself — try again', {

@@ -12,6 +12,8 @@ export type Limit = { name: string; max: number; windowMs: number };
 export type RequestLimits = {
   /** Counts one request of `who`; throws `rate_limited` with the seconds to wait when it is one too many. */
   count(db: Database, limit: Limit, who: string, now: Date): Promise<void>;
+  /** Throws the same where `who` has none left, and counts nothing. */
+  refuseSpent(db: Db, limit: Limit, who: string, now: Date): Promise<void>;
   /** The same as part of a transaction: what rolls back was not counted, and what is refused rolls back. */
   countWithin(tx: Tx, limit: Limit, who: string, now: Date): Promise<void>;
 };
@@ -24,6 +26,11 @@ export const requestLimits: RequestLimits = {
     // The commit need not reach the disk at once: a lost count is a request too many at worst.
     const counted = `select count_request($1, $2, $3, $4) as wait_ms, set_config('synchronous_commit', 'off', true)`;
     refuseBeyond(await db.query<Counted>(counted, bucket(limit, who, now)));
+  },
+  async refuseSpent(db, { name, max }, who, now) {
+    const left = `select ceil(extract(epoch from ends_at - $3::timestamptz) * 1000)::integer as wait_ms
+                    from request_windows where bucket = $1 and count >= $2 and ends_at > $3`;
+    refuseBeyond(await db.query<Counted>(left, [`${name}:${who}`, max, now]));
   },
   async countWithin(tx, limit, who, now) {
     refuseBeyond(await tx.query<Counted>(`select count_request($1, $2, $3, $4) as wait_ms`, bucket(limit, who, now)));
@@ -43,7 +50,11 @@ function refuseBeyond([row]: Counted[]): void {
 }
 
 /** `FREEHOLD_RATE_LIMITS=off`: nothing is counted. */
-export const noRequestLimits: RequestLimits = { count: async () => {}, countWithin: async () => {} };
+export const noRequestLimits: RequestLimits = {
+  count: async () => {},
+  refuseSpent: async () => {},
+  countWithin: async () => {},
+};
 
 /**
  * An address as limits count it: whoever has one IPv6 address has all of its /64, and IPv4 written as IPv6 is IPv4.

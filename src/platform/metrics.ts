@@ -4,8 +4,13 @@ import type { RunReport } from './jobs/index.ts';
 /** One answered request, by the pattern of its route: a path with ids in it would make a new series for each. */
 export type AnsweredRequest = { route: string; method: string; status: number; seconds?: number };
 
+/** By kinds only: a tenant's names and its programs' statuses would make a new series for each. */
+export type ProxiedRequest = { kind: 'request' | 'tunnel'; outcome: 'passed' | 'refused' | 'failed' };
+
 export type Metrics = {
   answered(request: AnsweredRequest): void;
+  /** A request to a tenant's port. */
+  proxied(visit: ProxiedRequest): void;
   jobRan(run: RunReport): void;
   /** A figure that is looked up when somebody asks, such as how many machines run. */
   gauge(name: string, help: string, look: () => Promise<number> | number): void;
@@ -39,6 +44,12 @@ export function createMetrics({ version }: { version: string }): Metrics {
     buckets: REQUEST_SECONDS,
     registers,
   });
+  const visits = new Counter({
+    name: 'freehold_proxied_requests_total',
+    help: "Requests to tenants' ports: passed on, refused because nobody may or nothing listens, or failed here.",
+    labelNames: ['kind', 'outcome'],
+    registers,
+  });
   const jobSeconds = new Histogram({
     name: 'freehold_job_seconds',
     help: 'Runs of jobs, by what became of them.',
@@ -51,6 +62,7 @@ export function createMetrics({ version }: { version: string }): Metrics {
       requests.inc({ method, route, status });
       if (seconds !== undefined) requestSeconds.observe({ method, route }, seconds);
     },
+    proxied: (visit) => visits.inc(visit),
     jobRan: ({ job, outcome, seconds }) => jobSeconds.observe({ job, outcome }, seconds),
     gauge(name, help, look) {
       const collect = async function (this: Gauge) {

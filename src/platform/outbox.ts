@@ -1,6 +1,6 @@
 import { newId, type Op } from '../kernel/op.ts';
 import type { AccountId } from '../kernel/ids.ts';
-import type { Database, Db, Tx } from './db.ts';
+import { isDatabaseAway, sqlState, type Database, type Db, type Tx } from './db.ts';
 
 /** Something that happened. `type` reads as noun and past participle: `task.completed`. */
 export type NewFact = {
@@ -78,22 +78,43 @@ export async function factsAbout(db: Db, subject: string, { order, from, limit }
 /**
  * Hands the next facts to `handle`, in order, in one transaction with the follower's cursor: what `handle` writes and
  * how far the follower has come are kept together or not at all. Answers how many facts were taken; 0 also when
- * another process is following right now.
+ * another process is following right now. Where `missed` is given, a fact that cannot be handled is told to it and
+ * tried again later, and those behind it do not wait; else all of them do.
  */
 export const followFacts = (
   db: Database,
   follower: string,
-  handle: (tx: Tx, fact: Fact) => Promise<void>,
+  handle: Handle,
+  missed?: (fact: Fact, error: unknown) => void,
 ): Promise<number> =>
-  followFactBatches(db, follower, async (tx, facts) => {
-    for (const fact of facts) await handle(tx, fact);
+  following(db, follower, async (tx, facts) => {
+    const again = missed ? await takeMissed(tx, follower, handle, missed) : 0;
+    for (const fact of facts) {
+      const failure = missed ? await apart(tx, () => handle(tx, fact)) : await handle(tx, fact);
+      if (!failure) continue;
+      const note = `insert into facts_missed (follower, seq, next_at) values ($1, $2, ${LATER})`;
+      await tx.query(note, [follower, fact.seq]);
+      missed?.(fact, failure.error);
+    }
+    return again;
   });
 
 /** As `followFacts`, with as many facts at once as there are, within a limit. */
-export function followFactBatches(
+export const followFactBatches = (
   db: Database,
   follower: string,
   handle: (tx: Tx, facts: readonly Fact[]) => Promise<void>,
+): Promise<number> =>
+  following(db, follower, async (tx, facts) => {
+    if (facts.length > 0) await handle(tx, facts);
+    return 0;
+  });
+
+/** `take` answers how many facts it took beside the next ones. */
+function following(
+  db: Database,
+  follower: string,
+  take: (tx: Tx, facts: readonly Fact[]) => Promise<number>,
 ): Promise<number> {
   return db.transact(async (tx) => {
     await tx.query(`insert into fact_cursors (follower) values ($1) on conflict do nothing`, [follower]);
@@ -103,7 +124,7 @@ export function followFactBatches(
     );
     if (!cursor) return 0;
     const rows = await nextFacts(tx, cursor);
-    if (rows.length > 0) await handle(tx, rows.map(present));
+    const beside = await take(tx, rows.map(present));
     const last = rows.at(-1);
     if (last)
       await tx.query(`update fact_cursors set xid = $2::xid8, seq = $3 where follower = $1`, [
@@ -111,8 +132,53 @@ export function followFactBatches(
         last.xid,
         last.seq,
       ]);
-    return rows.length;
+    return beside + rows.length;
   });
+}
+
+type Handle = (tx: Tx, fact: Fact) => Promise<void>;
+
+/** By the database's own clock; the more often it failed, the later. */
+const LATER = `clock_timestamp() + interval '5 seconds'`;
+const STILL_LATER = `clock_timestamp() + least(tries, 60) * interval '10 seconds'`;
+const RETRIED = new Set(['40001', '40P01']);
+
+async function takeMissed(
+  tx: Tx,
+  follower: string,
+  handle: Handle,
+  missed: (fact: Fact, error: unknown) => void,
+): Promise<number> {
+  const rows = await tx.query<FactRow>(
+    `select facts.seq, id, at, type, subject, account_id, data from facts_missed join facts using (seq)
+      where follower = $1 and next_at <= clock_timestamp() order by next_at limit ${BATCH}`,
+    [follower],
+  );
+  let taken = 0;
+  for (const fact of rows.map(present)) {
+    const failure = await apart(tx, () => handle(tx, fact));
+    if (failure) missed(fact, failure.error);
+    else taken++;
+    const note = failure
+      ? `update facts_missed set tries = tries + 1, next_at = ${STILL_LATER} where follower = $1 and seq = $2`
+      : `delete from facts_missed where follower = $1 and seq = $2`;
+    await tx.query(note, [follower, fact.seq]);
+  }
+  return taken;
+}
+
+/** Does a part of a transaction wholly or not at all. What says nothing of the part itself is thrown. */
+async function apart(tx: Tx, work: () => Promise<void>): Promise<{ error: unknown } | undefined> {
+  await tx.query('savepoint apart');
+  try {
+    await work();
+    await tx.query('release savepoint apart');
+    return undefined;
+  } catch (error) {
+    if (isDatabaseAway(error) || RETRIED.has(sqlState(error))) throw error;
+    await tx.query('rollback to savepoint apart');
+    return { error };
+  }
 }
 
 const nextFacts = (tx: Tx, after: { xid: string; seq: bigint }): Promise<(FactRow & { xid: string })[]> =>

@@ -31,7 +31,7 @@ export function readRsaKey(pkcs8: Buffer): RsaKey {
   const { n = '', e = '' } = publicKey.export({ format: 'jwk' });
   // The thumbprint of the key (RFC 7638).
   const kid = sha256(JSON.stringify({ e, kty: 'RSA', n })).toString('base64url');
-  const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
+  const pem = publicKey.export({ type: 'spki', format: 'pem' });
   return { kid, private: key, public: publicKey, pem, jwk: { kty: 'RSA', n, e, alg: 'RS256', use: 'sig', kid } };
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { CommandFailed, must, run } from './run.ts';
+import { CommandFailed, must, mustTake, outputOf, run } from './run.ts';
 
 const sh = (script: string, options: Parameters<typeof run>[1] = {}) => run(['/bin/sh', '-c', script], options);
 
@@ -60,5 +60,35 @@ describe('a command of ours', () => {
       },
     });
     await expect(failing).rejects.toThrow('the listener failed');
+  });
+});
+
+describe('a command with a long input or output', () => {
+  const signal = AbortSignal.timeout(30_000);
+  const CHUNK = Buffer.alloc(100_000);
+
+  async function* input(atTheEnd?: Error): AsyncGenerator<Buffer> {
+    for (let n = 0; n < 50; n++) yield CHUNK;
+    if (atTheEnd) throw atTheEnd;
+  }
+  const premature = Object.assign(new Error('it broke off'), { code: 'ERR_STREAM_PREMATURE_CLOSE' });
+
+  test('takes all of it, or has failed, also where it says that it has not', async () => {
+    const shell = (script: string, given = input()) => mustTake(['/bin/sh', '-c', script], given, { signal });
+    await expect(shell('test "$(wc -c)" = 5000000')).resolves.toBeUndefined();
+    await expect(shell('head -c 10 > /dev/null')).rejects.toThrow(/to the end/);
+    await expect(shell('cat > /dev/null; exit 3')).rejects.toBeInstanceOf(CommandFailed);
+    await expect(shell('cat > /dev/null', input(new Error('found wrong')))).rejects.toThrow('found wrong');
+    await expect(shell('cat > /dev/null', input(premature))).rejects.toThrow();
+  });
+
+  test('gives all of it, or ends with an error', async () => {
+    const length = async (script: string) => {
+      let bytes = 0;
+      for await (const chunk of outputOf(['/bin/sh', '-c', script], { signal })) bytes += chunk.length;
+      return bytes;
+    };
+    expect(await length('head -c 5000000 /dev/zero')).toBe(5_000_000);
+    await expect(length('head -c 5000 /dev/zero; exit 3')).rejects.toBeInstanceOf(CommandFailed);
   });
 });

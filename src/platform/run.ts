@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 /** A program and its arguments; nothing is ever put through a shell. */
@@ -77,6 +78,91 @@ export async function run(command: Command, options: RunOptions = {}): Promise<R
   return { ...outcome, ...output.result(), durationMs: Math.round(performance.now() - startedAt) };
 }
 
+/**
+ * Runs a command whose output, or whose input, is too long to be kept: what it prints is read as slowly as the caller
+ * reads it. The stream fails with `CommandFailed` where the command does, so that nobody takes half of it for the whole.
+ */
+export async function* outputOf(command: Command, options: StreamedOptions): AsyncGenerator<Buffer> {
+  const running = start(command, { dieWithParent: true });
+  const ended = outcomeOf(running);
+  const stop = () => killGroup(running);
+  options.signal.addEventListener('abort', stop, { once: true });
+  if (options.signal.aborted) stop();
+  try {
+    for await (const chunk of running.stdout) yield chunk as Buffer;
+    const result = await ended;
+    options.signal.throwIfAborted();
+    if (result.exitCode !== 0) throw new CommandFailed(command, result);
+  } finally {
+    options.signal.removeEventListener('abort', stop);
+    stop();
+  }
+}
+
+/**
+ * Runs a command that must succeed with a long input, and must have taken all of it: what an input throws at its very end,
+ * when it has been found wrong, counts too. Throws what the input throws, else `CommandFailed`.
+ */
+export async function mustTake(
+  command: Command,
+  input: AsyncIterable<Uint8Array>,
+  options: StreamedOptions,
+): Promise<void> {
+  const running = start(command, { dieWithParent: true, keepsStdinOpen: true });
+  running.stdout.resume();
+  const ended = outcomeOf(running);
+  const stop = () => killGroup(running);
+  let isRead = false;
+  async function* toItsEnd() {
+    yield* input;
+    isRead = true;
+  }
+  options.signal.addEventListener('abort', stop, { once: true });
+  if (options.signal.aborted) stop();
+  try {
+    await pipeline(toItsEnd(), running.stdin).catch(async (error: unknown) => {
+      // A command that ends before its input does tells why by itself.
+      if (!isBrokenPipe(error)) throw error;
+    });
+    const result = await ended;
+    options.signal.throwIfAborted();
+    if (result.exitCode !== 0) throw new CommandFailed(command, result);
+    if (!isRead) throw new Error(`${command[0]} did not take its input to the end.`);
+  } finally {
+    options.signal.removeEventListener('abort', stop);
+    stop();
+  }
+}
+
+export type StreamedOptions = { signal: AbortSignal };
+
+/** How a command ended whose output another reads, with what it said of its troubles. */
+function outcomeOf({ child, stderr }: Running): Promise<RunResult & { kind: 'exited' }> {
+  const startedAt = performance.now();
+  const said = keeper(DEFAULT_MAX_OUTPUT_BYTES);
+  stderr.on('data', (chunk: Buffer) => said.add(chunk));
+  const ended = new Promise<RunResult & { kind: 'exited' }>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code, signal) =>
+      resolve({
+        kind: 'exited',
+        exitCode: code ?? 128 + (signal === null ? 0 : constants.signals[signal]),
+        stdout: Buffer.alloc(0),
+        stderr: said.bytes(),
+        stdoutTruncated: false,
+        stderrTruncated: said.truncated(),
+        durationMs: Math.round(performance.now() - startedAt),
+      }),
+    );
+  });
+  // Whoever reads the output meets the failure of a program that is not there; until then it is nobody's.
+  ended.catch(() => {});
+  return ended;
+}
+
+const isBrokenPipe = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && ['EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'].includes(String(error.code));
+
 type Outcome = { kind: 'exited'; exitCode: number } | { kind: 'timeout' } | { kind: 'aborted' };
 
 async function execute(command: Command, options: RunOptions, output: Output): Promise<Outcome> {
@@ -115,7 +201,7 @@ async function execute(command: Command, options: RunOptions, output: Output): P
 
 type Running = { child: ChildProcess; stdin: Writable; stdout: Readable; stderr: Readable };
 
-function start(command: Command, options: RunOptions): Running {
+function start(command: Command, options: RunOptions & { keepsStdinOpen?: boolean }): Running {
   const [program, ...args] = options.dieWithParent ? ['setpriv', '--pdeathsig', 'KILL', '--', ...command] : command;
   if (program === undefined) throw new Error('An empty command cannot be run.');
   // A container runtime gives its standard streams to the machine's root, who must not become the owner of the host's
@@ -129,6 +215,7 @@ function start(command: Command, options: RunOptions): Running {
   const { stdin, stdout, stderr } = child;
   // A command may end without reading its input; its exit code tells the story, the broken pipe adds nothing.
   stdin.on('error', () => {});
+  if (options.keepsStdinOpen) return { child, stdin, stdout, stderr };
   if (options.stdin === undefined) stdin.end();
   else stdin.end(options.stdin);
   return { child, stdin, stdout, stderr };

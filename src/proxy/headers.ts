@@ -14,15 +14,13 @@ const OF_THE_CONNECTION = new Set([
   'upgrade',
 ]);
 
-/** Credentials and directions that are for us. `Authorization` and cookies belong to the application. */
-const OURS = new Set([
-  'e2b-sandbox-id',
-  'e2b-sandbox-port',
-  'e2b-traffic-access-token',
-  'x-access-token',
-  'x-api-key',
-  'x-internal-api-key',
-]);
+/**
+ * Credentials and directions that are for us. `Authorization`, cookies and keys of its own belong to the application: at
+ * its name `X-API-Key` is ours only where it is one of our keys, sent there by mistake.
+ */
+const OURS = new Set(['e2b-sandbox-id', 'e2b-sandbox-port', 'e2b-traffic-access-token', 'x-access-token']);
+const KEY_HEADERS = new Set(['x-api-key', 'x-internal-api-key']);
+const OUR_KEY = /^(Bearer\s+)?(bod_live_|e2b_)/i;
 
 /** What only a proxy may say of the client. Ours is the only one that the application can believe. */
 const ABOUT_THE_CLIENT = /^(forwarded|via|x-real-ip|x-client-ip|true-client-ip|cf-connecting-ip|x-forwarded(-.*)?)$/;
@@ -50,13 +48,23 @@ const AS_DATA: Headers = {
   'cache-control': 'no-store',
 };
 
-export type Client = { address: string; protocol: 'http' | 'https'; host: string; requestId: string };
+export type Client = {
+  /** Where it asks: at the application's own name, or at the server's, where keys are ours whatever they look like. */
+  at: 'name' | 'our origin';
+  address: string;
+  protocol: 'http' | 'https';
+  host: string;
+  requestId: string;
+};
 
 /** The headers that an application sees. `host`: the name under which it is asked. */
 export function toApplication(given: NodeJS.Dict<string[]>, client: Client, host: string): Headers {
   const wantsTrailers = listed(given['te']).some((coding) => coding === 'trailers');
+  const isOurs = (name: string, values: readonly string[]): boolean =>
+    OURS.has(name) ||
+    (KEY_HEADERS.has(name) && (client.at === 'our origin' || values.some((value) => OUR_KEY.test(value.trim()))));
   return {
-    ...without(given, (name) => OURS.has(name) || ABOUT_THE_CLIENT.test(name) || name === 'host'),
+    ...without(given, (name, values) => isOurs(name, values) || ABOUT_THE_CLIENT.test(name) || name === 'host'),
     ...(wantsTrailers && { te: 'trailers' }),
     host,
     'x-forwarded-for': client.address,
@@ -92,11 +100,14 @@ const length = (given: NodeJS.Dict<string[]>): Headers | undefined => {
 };
 
 /** Everything but what belongs to the connection, what the sender declares to belong to it, and what is `unwanted`. */
-function without(given: NodeJS.Dict<string[]>, unwanted: (name: string) => boolean): Headers {
+function without(
+  given: NodeJS.Dict<string[]>,
+  unwanted: (name: string, values: readonly string[]) => boolean,
+): Headers {
   const declared = new Set(listed(given['connection']).map(plain));
   return Object.fromEntries(
     Object.entries(given).flatMap(([name, values]) =>
-      !values || OF_THE_CONNECTION.has(plain(name)) || declared.has(plain(name)) || unwanted(plain(name))
+      !values || OF_THE_CONNECTION.has(plain(name)) || declared.has(plain(name)) || unwanted(plain(name), values)
         ? []
         : [[name, values]],
     ),

@@ -31,6 +31,8 @@ export type ProxyOptions = {
   clock: Clock;
   log: Log;
   clientOf: (request: IncomingMessage) => ClientAddress;
+  /** Told of each visit when it is over. */
+  visited?: (visit: { kind: 'request' | 'tunnel'; outcome: 'passed' | 'refused' | 'failed' }) => void;
   /** A refusal as a page for people. */
   page: (refusal: Refusal) => Answer;
 };
@@ -136,12 +138,16 @@ async function receive(
   wanted: Wanted,
   visitor: Visitor,
 ): Promise<void> {
+  let hasFailed = false;
   const refusal = await letThrough(proxy, request, wanted, visitor).catch((error: unknown) => {
     const known = refusalFor(error, wanted.kind === 'pair' ? wanted.code : undefined);
+    hasFailed = !known;
     if (!known) proxy.log.error({ err: error, host: request.headers.host }, 'a visit to an application failed');
     return known ?? unwell();
   });
   if (refusal && !visitor.isGone()) visitor.refuse(refusal);
+  const outcome = hasFailed ? 'failed' : refusal ? 'refused' : 'passed';
+  proxy.visited?.({ kind: visitor.isTunnel ? 'tunnel' : 'request', outcome });
 }
 
 async function letThrough(
@@ -158,7 +164,8 @@ async function letThrough(
   if ('status' in passage) return passage;
   if (visitor.isGone() || wanted.kind === 'invalid' || wanted.kind === 'nowhere') return undefined;
   const host = request.headers.host ?? '';
-  const client: Client = { ...clientOf(request), host, requestId: requestId(request.headers['x-request-id']) };
+  const at = wanted.kind === 'label' ? 'name' : 'our origin';
+  const client: Client = { ...clientOf(request), at, host, requestId: requestId(request.headers['x-request-id']) };
   const forwarded: Forwarded = {
     path: wanted.path,
     headers: toApplication(request.headersDistinct, client, passage.maskHost ?? host),

@@ -4,6 +4,7 @@ import type { MachineId } from '../kernel/ids.ts';
 import type { Op } from '../kernel/op.ts';
 import { MINUTE, SECOND, type Clock } from '../kernel/time.ts';
 import { within } from '../platform/deadline.ts';
+import { secured } from '../platform/egress/outward.ts';
 import { createTarget, type Target } from '../platform/forward.ts';
 
 /** Requests and tunnels of one sandbox that are open at a time, over all its ports. */
@@ -19,7 +20,7 @@ const WAKING_PAUSE_MS = 50;
 const FORGET_MS = 10 * SECOND;
 
 /** The way to one port of one machine. */
-export type Place = { machineId: MachineId; port: number };
+export type Place = { machineId: MachineId; port: number; tls: boolean };
 
 export type Lanes = {
   /** Uses the way to a port. Undefined where the machine has as many open connections as it may have. */
@@ -40,18 +41,23 @@ export function createLanes({ machines, clock }: { machines: Pick<Machines, 'dia
   const open = new Map<MachineId, number>();
   const closing = new AbortController();
 
-  const laneTo = ({ machineId, port }: Place): { key: string; lane: Lane } => {
-    const key = `${machineId}:${port}`;
+  const laneTo = ({ machineId, port, tls }: Place): { key: string; lane: Lane } => {
+    const key = `${machineId}:${port}:${tls}`;
     const known = lanes.get(key);
     if (known) return { key, lane: known };
-    const dial = () => patiently(() => dialOnce(machineId, port), lane);
+    const dial = () => patiently(() => dialOnce({ machineId, port, tls }), lane);
     const lane: Lane = { target: createTarget(dial, { idleMs: IDLE_MS }), open: 0, wokenLately: false };
     lanes.set(key, lane);
     return { key, lane };
   };
 
-  const dialOnce = (machineId: MachineId, port: number): Promise<Duplex> =>
-    within(DIAL_TIMEOUT_MS, closing.signal, (signal) => machines.dial(proxyOp(clock, signal), machineId, port));
+  const dialOnce = async ({ machineId, port, tls }: Place): Promise<Duplex> => {
+    const stream = await within(DIAL_TIMEOUT_MS, closing.signal, (signal) =>
+      machines.dial(proxyOp(clock, signal), machineId, port),
+    );
+    // It is known to be the machine; who its certificate says that it is, adds nothing.
+    return tls ? secured(stream, { verified: false }) : stream;
+  };
 
   const forgetSoon = (key: string, lane: Lane) =>
     setTimeout(() => {

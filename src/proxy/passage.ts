@@ -43,7 +43,7 @@ export async function passageTo(
   const awake = await sandboxes.awake(sandbox);
   if (awake.state !== 'running') return refusal.asleep(sandbox.code);
   return {
-    place: { machineId: awake.machineId, port },
+    place: { machineId: awake.machineId, port, tls: sandbox.network.httpsPorts.includes(port) },
     sandboxId: sandbox.code,
     woken: sandbox.state !== 'running',
     maskHost: masked(sandbox, port),
@@ -55,7 +55,7 @@ async function passageToComputer(compute: ComputersBehind, label: string): Promi
   const computer = await compute.bySubdomain(label);
   if (!computer) return undefined;
   if (computer.state !== 'active' || computer.power === 'off') return refusal.switchedOff();
-  const place = { machineId: computer.machineId, port: WEB_PORT };
+  const place = { machineId: computer.machineId, port: WEB_PORT, tls: false };
   return { place, sandboxId: label, woken: false, maskHost: undefined };
 }
 

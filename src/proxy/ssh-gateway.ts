@@ -1,8 +1,9 @@
 import type { Duplex } from 'node:stream';
 import type { Ssh } from '../domains/machines/index.ts';
-import { AppError } from '../kernel/errors.ts';
+import { AppError, isAppError } from '../kernel/errors.ts';
 import type { MachineId } from '../kernel/ids.ts';
 import { HOUR, SECOND, type Clock } from '../kernel/time.ts';
+import { stopwatch } from '../platform/clock.ts';
 import { within } from '../platform/deadline.ts';
 import { join } from '../platform/join.ts';
 import type { Log } from '../platform/log.ts';
@@ -15,6 +16,9 @@ const MAX_CONNECTIONS = 128;
 const CONNECT_TIMEOUT_MS = 20 * SECOND;
 /** sshd itself asks its clients every minute whether they are there; what is silent for so long is frozen or gone. */
 const IDLE_MS = HOUR;
+/** So long a client waits for a machine that is being started, and so often it is asked. */
+const STARTING_MS = 10 * SECOND;
+const STARTING_PAUSE_MS = 100;
 /** How often the listeners are compared with what stands in the database, where other processes write as well. */
 const COMPARE_EVERY_MS = 2 * SECOND;
 
@@ -42,8 +46,8 @@ export function createSshGateway({ host, clock, log }: { host: string; clock: Cl
 
   const passOn = async (machineId: MachineId, socket: Duplex): Promise<void> => {
     try {
-      const machine = await within(CONNECT_TIMEOUT_MS, closing.signal, async (signal) =>
-        served?.connect(proxyOp(clock, signal), machineId),
+      const machine = await within(CONNECT_TIMEOUT_MS, closing.signal, (signal) =>
+        patiently(socket, async () => served?.connect(proxyOp(clock, signal), machineId)),
       );
       if (machine) await join(socket, machine, IDLE_MS);
     } catch (error) {
@@ -81,6 +85,20 @@ export function createSshGateway({ host, clock, log }: { host: string; clock: Cl
       listeners.close();
     },
   };
+}
+
+/** What is being started refuses at first. Whoever comes then waits for a moment instead of being sent away. */
+async function patiently<Result>(client: Duplex, connect: () => Promise<Result>): Promise<Result | undefined> {
+  const waited = stopwatch();
+  while (!client.destroyed) {
+    try {
+      return await connect();
+    } catch (error) {
+      if (!isAppError(error, 'conflict') || waited() >= STARTING_MS) throw error;
+      await new Promise((resolve) => setTimeout(resolve, STARTING_PAUSE_MS));
+    }
+  }
+  return undefined;
 }
 
 type Listening = Door & { listener: TcpListener; connections: number };

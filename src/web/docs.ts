@@ -1,7 +1,7 @@
 import type { Answer } from '../apis/contract.ts';
 import type { OpenApiDocument, Operation, Parameter, Schema } from '../apis/openapi.ts';
 import { guide } from './guide.ts';
-import { agentText } from './guide-servers.ts';
+import { agentText, customRequests } from './guide-servers.ts';
 import { html, withCode, type Html } from './html.ts';
 import { accessText } from './llms.ts';
 import { footer, masthead, renderPage } from './page.ts';
@@ -38,6 +38,22 @@ export function docsPage(document: OpenApiDocument, publicUrl: string, version: 
     </body>`,
   });
 }
+
+/** `/docs/custom-requests`: what the API does not give, and whom to ask. */
+export const customRequestsPage = (version: string): Answer =>
+  renderPage({
+    title: 'Ask for more – Freehold',
+    description: 'Whom to ask for what the API does not give.',
+    style: 'docs.css',
+    body: html`<body class="docs">
+      ${masthead('/docs')}
+      <div class="columns">
+        <nav class="contents" aria-label="Contents"><a href="/docs">Back to the documentation</a></nav>
+        <main id="content">${sectionHtml(customRequests())}</main>
+      </div>
+      ${footer(version)}
+    </body>`,
+  });
 
 /** A person copies it into the instructions of an agent. */
 const forYourAgent = (publicUrl: string): Html =>

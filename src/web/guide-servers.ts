@@ -1,15 +1,22 @@
-import { GRACE_MS, MAX_SERVERS, PLANS } from '../domains/compute/index.ts';
+import { BACKUP_KEPT_MS, GRACE_MS, MAX_BACKUPS, MAX_SERVERS, PLANS } from '../domains/compute/index.ts';
 import { toDecimal, type Usd } from '../kernel/money.ts';
 import { DAY } from '../kernel/time.ts';
 import { list, shell, table, text, type Section } from './prose.ts';
 
 const MIB_PER_GIB = 1_024;
 const GRACE_DAYS = GRACE_MS / DAY;
+const KEPT_DAYS = BACKUP_KEPT_MS / DAY;
 
 const dollars = (amount: Usd): string => `$${toDecimal(amount, 'USD').replace(/\.?0+$/, '')}`;
 
 /** What an agent must know to rent computers, in the order in which it does it. */
-export const serverSections = (url: string): Section[] => [servers(url), care(url), instances(url)];
+export const serverSections = (url: string): Section[] => [
+  servers(url),
+  care(url),
+  backups(url),
+  instances(url),
+  customRequests(),
+];
 
 const servers = (url: string): Section => ({
   id: 'servers',
@@ -69,13 +76,64 @@ const care = (url: string): Section => ({
       'Each hour is paid when it begins, from the moment it is `ACTIVE`, at the price of its deployment, which never changes. The hour of the `DELETE` is the last.',
       `Where the next hour is not there, the server is \`SUSPENDED\`: it is off within seconds, its disk is kept, and it costs nothing. A top-up starts it again by itself; after ${GRACE_DAYS} days it is destroyed.`,
       'Money is decimal text: parse it as decimal, never as a float.',
-      `An account may have ${MAX_SERVERS.hourly} servers: then it is a 403. \`POST /servers/bulk\` deploys up to 10, all or none.`,
+      `An account may have ${MAX_SERVERS.hourly} servers: then it is a 403; \`/docs/custom-requests\` says whom to ask for more. \`POST /servers/bulk\` deploys up to 10, all or none.`,
       'What is installed stays, over reboots, and over restarts of this platform and of its host. `/etc/rc.local`, where there is one that may be executed, runs at each start; what it prints is in `GET /servers/ID/console`.',
       '`POST /servers/ID/reboot`, `stop` and `start` do what they say. A server that you have stopped is paid for, because its disk and its address stay yours.',
       '`PUT /servers/ID/ssh-key` changes the key that root comes in by; a password opens it no more after that.',
       'An error is `{"error": "a sentence"}`; with 400 there are `details`. 100 requests a minute, 10 for `/auth/register`, `/auth/login` and `/auth/me` together; on 429 wait, longer each time.',
     ),
     shell(`curl -s -X POST ${url}/servers/$SERVER_ID/reboot -H "Authorization: Bearer $TOKEN"`),
+  ],
+});
+
+const backups = (url: string): Section => ({
+  id: 'backups',
+  title: 'Back up a server and restore it',
+  blocks: [
+    text(
+      'A backup is all of a server’s disk at one moment, taken while the server runs: it stands still for that moment only.',
+      `It is compressed and kept for ${KEPT_DAYS} days, also when the server is gone. It costs nothing; an account may have ${MAX_BACKUPS}.`,
+    ),
+    shell(
+      `curl -s ${url}/backups -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\`,
+      `  -d "{\\"serverId\\": \\"$SERVER_ID\\"}"`,
+      `curl -s ${url}/backups -H "Authorization: Bearer $TOKEN"`,
+    ),
+    text(
+      'The answer is 202 and `PENDING`: list the backups every few seconds until it is `AVAILABLE`, or `ERROR`, which says why.',
+      'Then restore it onto a new server, as often as you like. That is deployed and paid like any other, with the same plan in',
+      'the same region, an address and host keys of its own, and the disk as it was, to the byte:',
+    ),
+    shell(
+      `curl -s ${url}/backups/$BACKUP_ID/restore -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\`,
+      `  -d '{"sshKey": "ssh-ed25519 AAAA… me@home"}'`,
+      `curl -s -X DELETE ${url}/backups/$BACKUP_ID -H "Authorization: Bearer $TOKEN"`,
+    ),
+    list(
+      'The server must be `ACTIVE`, and one backup of it is made at a time, else it is a 409. What programs have not written to their files is not in it.',
+      'Without `sshKey` the 202 has a new `rootPassword`. Keys that you had put into `/root/.ssh/authorized_keys` yourself are on the disk and open the new server too.',
+      'A backup that is not, to the byte, what was kept is never restored: the server ends in `ERROR` and its money is given back.',
+      '`PUT /servers/ID/backup-schedule` with `{"everyHours": 24, "keep": 3}` has a server backed up by itself; `GET` shows when next, and why the last one was left out; `DELETE` ends it.',
+      `A backup that was deleted, or is older than ${KEPT_DAYS} days, is \`EXPIRED\`.`,
+    ),
+  ],
+});
+
+/** Has a page of its own too, which the contract's document names. */
+export const customRequests = (): Section => ({
+  id: 'custom-requests',
+  title: 'Ask for more',
+  blocks: [
+    text(
+      'This server is run by somebody, and what its API does not give you is theirs to decide. Write to whoever gave you its',
+      'address, and tell them your account’s id (`GET /auth/me`), what you need, for how long, and why.',
+    ),
+    list(
+      `More than ${MAX_SERVERS.hourly} servers: the limit is the same for every account here. Destroy one first, or ask whether you may have a second account.`,
+      'Credit: they add it with `POST /v1/admin/credits`; suspended servers come back by themselves within seconds.',
+      'An account that is suspended: every request but a look is a 403, and its servers are off, with their disks kept. They say why, and release it.',
+      `A plan, a region, or backups for longer than ${KEPT_DAYS} days: restore before that, and back up again.`,
+    ),
   ],
 });
 
@@ -107,6 +165,7 @@ export const agentText = (url: string): string =>
     '2. GET /billing -> {"balance", "hourlySpend"}, decimal strings. The balance must cover an hour of the plan (GET /plans).',
     '3. POST /servers {"label", "planId": "vc2-1c-1gb", "regionId": "ams", "sshKey"} -> 202. Without sshKey: rootPassword, once.',
     '4. GET /servers/ID every 5 seconds until "status" is "ACTIVE" or "ERROR". Then SSH as root to ssh.host, ssh.port.',
-    '5. DELETE /servers/ID -> 202. It costs nothing after that hour. Destroy what you no longer need.',
+    '5. POST /backups {"serverId"} -> 202, AVAILABLE after minutes, kept 7 days; POST /backups/ID/restore -> a new server.',
+    '6. DELETE /servers/ID -> 202. It costs nothing after that hour. Destroy what you no longer need.',
     'On 402 ask for a top-up. On 429 and 503 wait for Retry-After. Use an Idempotency-Key header on each POST.',
   ].join('\n');

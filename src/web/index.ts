@@ -1,12 +1,16 @@
 import { z } from 'zod';
 import { ok, route, type Answer, type Api, type Route } from '../apis/contract.ts';
+import type { Share } from '../domains/grid/index.ts';
 import { openApiDocument, type OpenApiDocument } from '../apis/openapi.ts';
+import { isAppError } from '../kernel/errors.ts';
 import type { Op } from '../kernel/op.ts';
 import { claimPage } from './claim.ts';
-import { docsPage } from './docs.ts';
+import { customRequestsPage, docsPage } from './docs.ts';
 import { ErrorBody, presentError } from './errors.ts';
 import { landingPage } from './landing.ts';
 import { llmsText } from './llms.ts';
+import { tradePage } from './trade.ts';
+import { unreachablePage } from './unreachable.ts';
 
 export type WebOptions = {
   /** The contracts that the documents describe. */
@@ -18,11 +22,15 @@ export type WebOptions = {
   health: () => Promise<unknown>;
   /** Prometheus text. */
   metrics: () => Promise<string>;
+  /** A sandbox trade that is shown around. Throws `not_found`. */
+  sharedTrade: (id: string) => Promise<Share>;
 };
 
 const PAGES = 'Pages';
 const OPERATION = 'Operation';
 const ROBOTS = 'User-agent: *\nAllow: /\nDisallow: /v1/\nDisallow: /claim\n';
+
+const TRADES = '/sandbox/trade/';
 
 const Health = z.object({
   status: z.enum(['ok', 'error']),
@@ -36,13 +44,13 @@ const Health = z.object({
 export function webApi(options: WebOptions): Api {
   const { publicUrl, version } = options;
   const document = () => openApiDocument({ apis: [...options.apis, api], publicUrl: publicUrl(), version });
-  const routes = [...pages(options, document), ...texts(options, document), ...operation(options)];
+  const routes = [...pages(options, document), tradeRoute(options), ...texts(options, document), ...operation(options)];
   const paths = new Set(routes.map(({ path }) => path));
   const api: Api = {
     name: 'web',
     title: 'Web',
     routes,
-    owns: (path) => paths.has(path),
+    owns: (path) => paths.has(path) || path.startsWith(TRADES),
     presentError,
     errorSchema: ErrorBody,
   };
@@ -52,6 +60,7 @@ export function webApi(options: WebOptions): Api {
 const pages = ({ publicUrl, version }: WebOptions, document: () => OpenApiDocument): Route[] => [
   page('/', 'The landing page', () => landingPage(publicUrl(), version)),
   page('/docs', 'The documentation for people', () => docsPage(document(), publicUrl(), version)),
+  page('/docs/custom-requests', 'Whom to ask for what the API does not give', () => customRequestsPage(version)),
   page('/claim', 'Where a person claims an account', () => claimPage(version)),
 ];
 
@@ -64,6 +73,28 @@ const page = (path: string, summary: string, show: () => Answer): Route =>
     access: 'public',
     replies: { 200: { description: 'The page', schema: z.string(), contentType: 'text/html' } },
     handle: async () => show(),
+  });
+
+const tradeRoute = ({ sharedTrade, publicUrl, version }: WebOptions): Route =>
+  route({
+    method: 'GET',
+    path: `${TRADES}:share_id`,
+    tag: PAGES,
+    summary: 'A sandbox trade that somebody shows around',
+    access: 'public',
+    params: z.object({ share_id: z.string() }),
+    replies: {
+      200: { description: 'The page', schema: z.string(), contentType: 'text/html' },
+      404: { description: 'There is none', schema: z.string(), contentType: 'text/html' },
+    },
+    handle: async (_op, { params }) => {
+      try {
+        return tradePage(await sharedTrade(params.share_id), publicUrl(), version);
+      } catch (error) {
+        if (!isAppError(error, 'not_found')) throw error;
+        return unreachablePage({ status: 404, title: 'No such trade', text: `${error.message}.` });
+      }
+    },
   });
 
 const texts = ({ publicUrl }: WebOptions, document: () => OpenApiDocument): Route[] => [

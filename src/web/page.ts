@@ -14,6 +14,8 @@ const ICON = `data:image/svg+xml,${encodeURIComponent(
 export type Page = {
   title: string;
   description: string;
+  /** Its own address, where others link to it: previews show its title and description. */
+  url?: string;
   /** Files in `assets` that this page has beside the common style. */
   style: string;
   script?: string;
@@ -37,6 +39,7 @@ export function renderPage(page: Page): Answer {
         <meta name="color-scheme" content="light dark" />
         <meta name="description" content="${page.description}" />
         <title>${page.title}</title>
+        ${page.url !== undefined && preview(page, page.url)}
         <link rel="icon" href="${ICON}" />
         ${element('style', style)}
       </head>
@@ -48,6 +51,18 @@ export function renderPage(page: Page): Answer {
     headers: { 'content-type': 'text/html; charset=utf-8', ...safetyHeaders(style, script) },
   };
 }
+
+/** What chats and networks show of a page that somebody links to. */
+const preview = ({ title, description }: Page, url: string): Html =>
+  html`<link rel="canonical" href="${url}" />
+    <meta property="og:type" content="website" />
+    <meta property="og:site_name" content="Freehold" />
+    <meta property="og:title" content="${title}" />
+    <meta property="og:description" content="${description}" />
+    <meta property="og:url" content="${url}" />
+    <meta name="twitter:card" content="summary" />
+    <meta name="twitter:title" content="${title}" />
+    <meta name="twitter:description" content="${description}" />`;
 
 /** Only this page's own style and script run, and it talks to this server only. */
 const safetyHeaders = (style: string, script: string | undefined): Record<string, string> => ({
@@ -71,7 +86,7 @@ export const MARK: Html = html`<svg class="mark" viewBox="0 0 32 32" aria-hidden
 </svg>`;
 
 /** The line at the top that every page has. */
-export const masthead = (current: '/' | '/docs' | '/claim'): Html =>
+export const masthead = (current: '/' | '/docs' | '/claim' | '/sandbox/trade'): Html =>
   html`<header class="masthead">
     <a class="wordmark" href="/">${MARK}Freehold</a>
     <nav aria-label="Site">

@@ -1,135 +1,18 @@
-import { randomBytes } from 'node:crypto';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Api, Route } from '../../src/apis/contract.ts';
 import { AppError, type Code, type FieldError } from '../../src/kernel/errors.ts';
 import { SCOPES } from '../../src/domains/identity/index.ts';
-import type { Scope } from '../../src/kernel/op.ts';
 import { DEFAULT_BODY_LIMIT } from '../../src/platform/http.ts';
-import { ADMIN_KEY, startApis, type Agent, type Reply } from '../harness/apis.ts';
-import { systemOp } from '../harness/op.ts';
+import { ADMIN_KEY, type Reply } from '../harness/apis.ts';
+import { caller, filled, other, resourceOf, scopedKeys, SEEN_BY_ALL, UNKNOWN_UUID, world } from './resources.ts';
 import { bodyFields, countsInQuery, sampleBody, sampleQuery } from './sample.ts';
 
 /**
  * Everything that a caller can get wrong, for every route of every contract: the cases come from the route table, so
  * that a new route is covered when it is declared.
  */
-const world = await startApis();
-const [caller, other] = [await world.register('caller'), await world.register('other')];
-const scopedKeys = await keysOfOneScope();
-await world.environments.takeInStarter(systemOp());
 afterAll(() => world.close());
 
-async function keysOfOneScope(): Promise<Record<string, string>> {
-  const { key } = await world.register('scoped');
-  const mint = async (scope: Scope) =>
-    (await world.call('POST', '/v1/keys', { key, body: { name: scope, scopes: [scope] } })).body.key;
-  return Object.fromEntries(await Promise.all(SCOPES.map(async (scope) => [scope, await mint(scope)])));
-}
-
-/** How a resource of an account comes to be, for each path with ids in it: its path is the route's with the ids filled in. */
-const RESOURCE: Record<string, (owner: Agent) => Promise<string>> = {
-  '/v1/images/:id': async (owner) => `/v1/images/${await newImage(owner)}`,
-  '/v1/images/:id/log': async (owner) => `/v1/images/${await newImage(owner)}/log`,
-  '/v1/keys/:id': async (owner) => `/v1/keys/${owner.keyId}`,
-  '/v1/tasks/:id': async (owner) => `/v1/tasks/${await newTask(owner)}`,
-  '/v1/tasks/:id/steps': async (owner) => `/v1/tasks/${await newTask(owner)}/steps`,
-  '/v1/tasks/:id/cancel': async (owner) => `/v1/tasks/${await newTask(owner)}/cancel`,
-  // Samples are nobody's; what is not there is not there for anybody.
-  '/api/v1/samples/:dataset/:sample_id/download': async () => '/api/v1/samples/starter/none/download',
-  '/v1/compute/:id': async (owner) => `/v1/compute/${await instanceOf(owner)}`,
-  '/v1/compute/:id/ssh-key': async (owner) => `/v1/compute/${await instanceOf(owner)}/ssh-key`,
-  '/v1/snapshots/:id': async (owner) => `/v1/snapshots/${await newSnapshot(owner)}`,
-  '/e2b/api/templates/:templateID': async (owner) => `/e2b/api/templates/${await newSnapshot(owner)}`,
-};
-const OF_A_SESSION = /^\/api\/v1\/sessions\/:session_id/;
-const OF_A_SANDBOX = /^(\/v1\/sandboxes\/:id|\/e2b\/api(\/v2)?\/sandboxes\/:sandboxID)(\/|$)/;
-
-/** What is below a sandbox or a server differs by its path alone. */
-async function resourceOf(route: Route, owner: Agent): Promise<string | undefined> {
-  if (OF_A_SESSION.test(route.path)) return filled(route.path.replace(':session_id', await sessionOf(owner)));
-  if (route.path.startsWith('/servers/:id')) return route.path.replace(':id', await serverOf(owner));
-  if (!OF_A_SANDBOX.test(route.path)) return RESOURCE[route.path]?.(owner);
-  const path = route.path
-    .replace(/:(id|sandboxID)/, await sandboxOf(owner))
-    .replace(':pid', '1')
-    .replace(':port', '80');
-  return path + sampleQuery(route);
-}
-
-/** One that waits for its machine, which nobody makes. */
-const sessions = new Map<Agent, Promise<string>>();
-const sessionOf = (owner: Agent): Promise<string> => {
-  const session = sessions.get(owner) ?? newSession(owner);
-  sessions.set(owner, session);
-  return session;
-};
-
-async function newSession({ key, accountId }: Agent): Promise<string> {
-  await world.credit(accountId, 10);
-  const body = { dataset: 'starter', sample_id: 'starter__csv-rows-1' };
-  return (await world.call('POST', '/api/v1/sessions', { key, body })).body.session_id;
-}
-
-/** One for all that only looks at it. */
-const sandboxes = new Map<Agent, Promise<string>>();
-const sandboxOf = (owner: Agent): Promise<string> => {
-  const sandbox = sandboxes.get(owner) ?? newSandbox(owner);
-  sandboxes.set(owner, sandbox);
-  return sandbox;
-};
-
-async function newSandbox({ key, accountId }: Agent): Promise<string> {
-  await world.credit(accountId, 10);
-  const { body } = await world.call('POST', '/v1/sandboxes', { key, body: {} });
-  return body.id;
-}
-
-const servers = new Map<Agent, Promise<string>>();
-const serverOf = (owner: Agent): Promise<string> => {
-  const server = servers.get(owner) ?? newServer(owner);
-  servers.set(owner, server);
-  return server;
-};
-
-async function newServer({ key, accountId }: Agent): Promise<string> {
-  await world.credit(accountId, 10);
-  const body = { label: 'mine', planId: 'vc2-1c-1gb', regionId: 'ams' };
-  return (await world.call('POST', '/servers', { key, body })).body.server.id;
-}
-
-const instances = new Map<Agent, Promise<string>>();
-const instanceOf = (owner: Agent): Promise<string> => {
-  const instance = instances.get(owner) ?? newInstance(owner);
-  instances.set(owner, instance);
-  return instance;
-};
-
-async function newInstance({ key, accountId }: Agent): Promise<string> {
-  await world.credit(accountId, 500);
-  const body = { name: 'mine', ssh_public_key: EXAMPLE_KEY };
-  return (await world.call('POST', '/v1/compute', { key, body })).body.id;
-}
-
-const EXAMPLE_KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS me@home';
-
-async function newSnapshot(owner: Agent): Promise<string> {
-  const path = `/v1/sandboxes/${await sandboxOf(owner)}/snapshots`;
-  return (await world.call('POST', path, { key: owner.key, body: {} })).body.id;
-}
-
-async function newImage({ key }: Agent): Promise<string> {
-  const name = `image-${randomBytes(4).toString('hex')}`;
-  const body = { name, from: { dockerfile: 'FROM base' } };
-  return (await world.call('POST', '/v1/images', { key, body })).body.id;
-}
-
-async function newTask({ key, accountId }: Agent): Promise<string> {
-  await world.credit(accountId, 10);
-  const { body } = await world.call('POST', '/v1/tasks', { key, body: { prompt: 'Say hello.', budget_cents: 10 } });
-  return body.id;
-}
-
-const UNKNOWN_UUID = '01890000-0000-7000-8000-000000000000';
 const UNKNOWN_IDS: [string, string][] = [
   ['an id that nothing has', UNKNOWN_UUID],
   ['a word', 'nonsense'],
@@ -146,10 +29,14 @@ type Attempt = { path?: string; body?: unknown; headers?: Record<string, string>
 
 function attempt(route: Route, { path = asked(route), body, headers = {}, key }: Attempt): Promise<Reply> {
   const own = { account: caller.key, admin: ADMIN_KEY, operator: undefined, public: undefined }[route.access];
-  return world.call(route.method, path, { key: key === null ? undefined : (key ?? own), body, headers });
+  const shown = route.secret?.value === undefined ? {} : { [route.secret.header]: route.secret.value };
+  return world.call(route.method, path, {
+    key: key === null ? undefined : (key ?? own),
+    body,
+    headers: { ...shown, ...headers },
+  });
 }
 
-const filled = (path: string, id = UNKNOWN_UUID): string => path.replaceAll(/:\w+/g, id);
 const asked = (route: Route, id?: string): string => filled(route.path, id) + sampleQuery(route);
 /** What is wrong with a request is wrong with a field of it, which some contracts tell from other refusals. */
 const FIELD: FieldError = { in: 'body', path: ['name'], message: 'any', problem: 'malformed' };
@@ -162,8 +49,13 @@ function expectShape(api: Api, reply: Reply): void {
   if (reply.status !== statusOf(api, 'unconfigured')) expect(reply.status).toBeLessThan(500);
   expect(reply.headers.get('x-request-id')).toMatch(/^\S+$/);
   if (reply.status < 400) return;
-  expect(reply.headers.get('content-type')).toMatch(/^application\/json/);
-  expect(api.errorSchema.safeParse(reply.body).error).toBeUndefined();
+  const type = reply.headers.get('content-type') ?? '';
+  // A page that there is not is a page itself.
+  const isPage = api.name === 'web' && type.startsWith('text/html');
+  if (!isPage) {
+    expect(type).toMatch(/^application\/json/);
+    expect(api.errorSchema.safeParse(reply.body).error).toBeUndefined();
+  }
   expect(JSON.stringify(reply.body)).not.toMatch(/node_modules|\.ts:|select |insert into |violates|undefined/);
 }
 
@@ -277,7 +169,7 @@ describe.each(
     });
   }
 
-  if (route.path.includes(':') && route.access === 'account') {
+  if (route.path.includes(':') && route.access === 'account' && !SEEN_BY_ALL.test(route.path)) {
     test('does not find what is another account’s, in the same words as what does not exist', async () => {
       const path = await resourceOf(route, other);
       expect(path, `RESOURCE tells how ${route.path} comes to be`).toBeDefined();
@@ -343,6 +235,36 @@ test('what has a second path is the same route there', () => {
     expect(own?.handle).toBe(alias.handle);
     expect(path).not.toBe(aliasOf);
   }
+});
+
+describe.each(
+  world.apis.flatMap((api) =>
+    api.routes.filter((route) => route.aliasOf).map((route) => [`${route.method} ${route.path}`, api, route] as const),
+  ),
+)('%s, a second path,', (_name, api, route) => {
+  test('refuses a NUL in its query', async () =>
+    expectRefusal(api, await attempt(route, { path: `${filled(route.path)}?x=%00` }), 'invalid'));
+  if (route.access === 'account')
+    test('refuses a caller without a credential', async () =>
+      expectRefusal(api, await attempt(route, { key: null }), 'unauthenticated'));
+  if (route.path.includes(':'))
+    test('does not find what is not there', async () =>
+      expectRefusal(api, await attempt(route, { body: route.body && sampleBody(route) }), 'not_found'));
+  if (route.path.includes(':') && route.access === 'account')
+    test('does not find what is another account’s', async () => {
+      const own = route.aliasOf && (await resourceOf({ ...route, path: route.aliasOf }, other));
+      const path = own?.replace(route.aliasOf?.replace(route.path, '') ?? '', '');
+      expect(path).toMatch(/^\/\w/);
+      expectRefusal(
+        api,
+        await attempt(route, { path: path ?? '', body: route.body && sampleBody(route) }),
+        'not_found',
+      );
+    });
+  if (route.body)
+    test.each([...NO_OBJECTS, ['is cut off', '{"name":']])('refuses a body that %s', async (_what, body) =>
+      expectRefusal(api, await attempt(route, { body }), 'invalid'),
+    );
 });
 
 describe('what no route answers', () => {

@@ -14,7 +14,7 @@ const STANDS_ON: Record<string, string[]> = {
 };
 
 /** What may import everything: it puts the parts together. */
-const COMPOSITION = new Set(['src/app.ts', 'src/main.ts']);
+const COMPOSITION = new Set(['src/app.ts', 'src/wiring.ts', 'src/main.ts']);
 /** Only the platform touches databases and sockets; these packages do. */
 const PLATFORM_PACKAGES =
   /^(pg|kysely|pg-boss|undici|pino|fastify)(\/|$)|^node:(http|https|http2|net|tls|dgram|dns)(\/|$)/;

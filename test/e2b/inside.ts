@@ -17,7 +17,7 @@ import { AppError } from '../../src/kernel/errors.ts';
 import { idOf, uuidv7 } from '../../src/kernel/ids.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { createHttpServer } from '../../src/platform/http.ts';
-import { noRequestLimits } from '../../src/platform/limits.ts';
+import { noRequestLimits, type RequestLimits } from '../../src/platform/limits.ts';
 import { testDatabase } from '../harness/database.ts';
 
 /** What a started process does, told by the test: `print` and `exit` from its side, `lose` as if its machine died. */
@@ -96,7 +96,7 @@ export const CODE = 'i0123456789abcdefghj';
 export const TOKEN = '0tQG31xiMp0IOQfaz9dcwi72L1CPo8e0';
 
 /** envd over a sandbox that exists in this process only: its files are a map, its processes do what the test says. */
-export async function startInside() {
+export async function startInside({ limits = noRequestLimits }: { limits?: RequestLimits } = {}) {
   const database = await testDatabase();
   const files = new Map<string, Kept>();
   const processes: Process[] = [];
@@ -121,7 +121,7 @@ export async function startInside() {
     {
       db: database.db,
       clock: systemClock,
-      limits: noRequestLimits,
+      limits,
       secret: Buffer.alloc(32),
       authenticate: async () => ({ kind: 'anonymous' }),
       answered: ({ status, error }) => void (status === 500 && failures.push(error?.cause ?? error)),
@@ -134,6 +134,7 @@ export async function startInside() {
     processes,
     watches,
     state,
+    db: database.db,
     /** Answers that were defects of ours. */
     failures,
     async close() {
@@ -322,7 +323,16 @@ function sandboxOf(): Sandbox {
     metadata: {},
     env: { GREETING: 'hello' },
     lifecycle: { onTimeout: 'kill', keepMemory: true, autoResume: false },
-    network: { allowOut: [], denyOut: [], internet: undefined, publicTraffic: true, maskRequestHost: undefined },
+    network: {
+      allowOut: [],
+      denyOut: [],
+      internet: undefined,
+      headers: {},
+      egressProxy: undefined,
+      httpsPorts: [],
+      publicTraffic: true,
+      maskRequestHost: undefined,
+    },
     startedAt: now,
     endAt: undefined,
     seq: 1n,

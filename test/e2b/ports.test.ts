@@ -76,3 +76,21 @@ test('the daemon is reached at the sandbox’s own host name as well, signed fil
   await sandbox.kill();
   expect((await visit(host, '/health')).status).toBe(502);
 });
+
+test('a port whose server speaks TLS is reached all the same', async () => {
+  const sandbox = await client.create({ network: { httpsPorts: [3_443] } });
+  await sandbox.commands.run(
+    `mkdir -p www; echo safe > www/index.html; cd www
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=x -keyout ../k -out ../c -days 2
+cat > ../s.py <<'S'
+import http.server, ssl
+server = http.server.ThreadingHTTPServer(('', 3443), http.server.SimpleHTTPRequestHandler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); context.load_cert_chain('../c', '../k')
+server.socket = context.wrap_socket(server.socket, server_side=True); server.serve_forever()
+S`,
+  );
+  await sandbox.commands.run('cd www && exec python3 ../s.py', { background: true });
+  expect(await answers(() => visit(sandbox.getHost(3_443)), 200)).toEqual({ status: 200, body: 'safe\n' });
+  expect((await sandbox.getInfo()).network).toMatchObject({ httpsPorts: [3_443] });
+  await sandbox.kill();
+});

@@ -60,9 +60,6 @@ describe('a new sandbox', () => {
     ['iam', { iam: { tokens: { x: { audience: 'y', tokenType: 'z' } } } }],
     ['mcp', { mcp: { server: {} } }],
     ['volumeMounts', { volumeMounts: [{ name: 'v', path: '/v' }] }],
-    ['network.rules', { network: { rules: { 'example.com': [{}] } } }],
-    ['network.egressProxy', { network: { egressProxy: { address: 'x:1' } } }],
-    ['network.httpsPorts', { network: { httpsPorts: [443] } }],
   ])('with %s is refused by that name', async (name, body) => {
     const reply = await request(client.server.url, 'POST', '/e2b/api/v2/sandboxes', {
       key: client.agent.key,
@@ -74,7 +71,7 @@ describe('a new sandbox', () => {
     });
   });
 
-  test('may leave all of that empty, and is not reached by names of domains', async () => {
+  test('may leave all of that empty', async () => {
     const create = (body: unknown) =>
       request(client.server.url, 'POST', '/e2b/api/sandboxes', { key: client.agent.key, body });
     const { status, body } = await create({
@@ -87,10 +84,25 @@ describe('a new sandbox', () => {
     });
     expect([status, body.envdVersion, body.alias]).toEqual([201, '0.6.4', 'base']);
     expect(await Sandbox.kill(body.sandboxID, client.access)).toBe(true);
-    expect(await create({ templateID: 'base', network: { allowOut: ['*.example.com'] } })).toMatchObject({
-      status: 400,
-      body: { message: expect.stringContaining('allowOut with domains is not supported') },
+  });
+
+  test.each([
+    ['a domain without a wall around it', { allowOut: ['*.example.com'] }, /0\.0\.0\.0\/0 in denyOut/],
+    ['a denied domain', { denyOut: ['example.com'] }, /denyOut must hold IP/],
+    ['every domain', { allowOut: ['*'], denyOut: ['0.0.0.0/0'] }, /allowOut must hold/],
+    ['a token that nobody has', { rules: { 'a.example': headersOf('x', '${e2b.identity.tokens.aws}') } }, /iam/],
+    ['a changed host', { rules: { 'a.example': headersOf('Host', 'b.example') } }, /must not set host/],
+    ['a split header', { rules: { 'a.example': headersOf('x', 'a\r\nb: c') } }, /that HTTP can carry/],
+    ['a proxy inside', { egressProxy: { address: '10.0.0.1:1080' } }, /public address/],
+    ['a proxy that is ours', { egressProxy: { address: '127.0.0.1:1080' } }, /public address/],
+    ['a password of nobody', { egressProxy: { address: '1.1.1.1:1080', password: 'x' } }, /needs a username/],
+    ['the port of the daemon', { httpsPorts: [49_983] }, /must not be 49983/],
+  ])('does not start with %s', async (_, network, message) => {
+    const reply = await request(client.server.url, 'POST', '/e2b/api/v2/sandboxes', {
+      key: client.agent.key,
+      body: { templateID: 'base', network },
     });
+    expect(reply).toMatchObject({ status: 400, body: { code: 400, message: expect.stringMatching(message) } });
   });
 
   test('that resumes by traffic must be paused at its timeout', async () => {
@@ -288,3 +300,5 @@ test('the contract says that it is well to anybody', async () => {
     body: { status: 'ok' },
   });
 });
+
+const headersOf = (name: string, value: string) => [{ transform: { headers: { [name]: value } } }];

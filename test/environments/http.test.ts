@@ -282,7 +282,7 @@ grades = "workspace"
     const samples = await eventually(
       seen,
       (all) => all.every((one: { state: string }) => one.state !== 'unchecked'),
-      240_000,
+      500_000,
       2_000,
     );
     expect(samples).toMatchObject([
@@ -300,7 +300,21 @@ grades = "workspace"
       result: { is_success: true },
     });
     await call('DELETE', `/sessions/${body.session_id}`);
-  }, 300_000);
+  }, 700_000);
+
+  test('imports a folder that is larger than any request, whose large files are sent by themselves', async () => {
+    const dir = await temporaryFolder();
+    const verify = `test "$(cat big-1 big-2 | sha256sum)" = "$(cat sum)" && [ -e done ] && echo 1 > /logs/verifier/reward.txt`;
+    const files = [7, 8].map((byte) => Buffer.alloc(33_000_000, byte));
+    const sum = createHash('sha256').update(Buffer.concat(files)).digest('hex');
+    await write(join(dir, 'large'), { ...task(verify, 'touch done'), 'environment/repo/sum': `${sum}  -\n` });
+    for (const [n, file] of files.entries()) await writeFile(join(dir, 'large/environment/repo', `big-${n + 1}`), file);
+    const imported = await cli(['datasets', 'import', dir, '--format', 'harbor', '--name', 'large']);
+    expect([imported.code, imported.err]).toEqual([0, '1 sample in large, 0 refused.\n']);
+    const seen = async () => JSON.parse((await cli(['datasets', 'status', 'large', '--json'])).out).samples;
+    const [sample] = await eventually(seen, ([one]) => one.state !== 'unchecked', 120_000, 1_000);
+    expect(sample).toMatchObject({ state: 'offered', reason: null });
+  }, 180_000);
 
   test('imports a SWE-bench file and is told of every line', async () => {
     const dir = await temporaryFolder();
@@ -319,6 +333,8 @@ grades = "workspace"
     [['datasets', 'import', '/nowhere', '--format', 'harbor'], /cannot be read \(ENOENT\)/],
     [['datasets', 'import', '/tmp', '--format', 'zip'], /--format must be one of/],
     [['datasets', 'import', '/tmp'], /--format is missing/],
+    [['datasets', 'import', '/tmp', '--format', 'harbor', '--repositories', '/tmp'], /is for SWE-bench files/],
+    [['datasets', 'import', '/tmp', '--format', 'swebench', '--setup', '/tmp'], /--setup needs --repositories/],
     [['datasets', 'status', 'none'], /Dataset not found/],
   ])('is told what is wrong with %j', async (args, words) => {
     const { code, err } = await cli(args);

@@ -137,7 +137,7 @@ describe('a SWE-bench file', () => {
       language: 'python',
     });
     expect(sample?.recipe.workdir).toBe('/astropy');
-    expect(sample?.reason).toMatch(/no image/);
+    expect(sample?.reason).toMatch(/--repositories/);
   });
 
   test('loses nothing of what is wrong in it', async () => {

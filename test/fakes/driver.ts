@@ -1,4 +1,4 @@
-import { Duplex } from 'node:stream';
+import { Duplex, Readable } from 'node:stream';
 import type { MachineDriver, Usage } from '../../src/domains/machines/index.ts';
 import { MachineLost } from '../../src/domains/machines/init/index.ts';
 
@@ -22,6 +22,11 @@ export type ListedMachines = MachineDriver & {
   readonly outdated: Set<string>;
   /** What was asked of it, in order, as `verb id`. */
   readonly asked: string[];
+  /** What there is of the host, in MiB and GiB; tests may take of it. */
+  readonly host: { memoryMb: number; diskGb: number; freeDiskGb: number; diskSizeGb: number };
+  /** Bytes that a machine's disk fills, and of memory that it holds, where a test says so. */
+  readonly filled: Map<string, number>;
+  readonly holds: Map<string, number>;
 };
 
 /** A host whose machines only exist on its list, for tests of what is above a driver; it runs no commands. */
@@ -30,6 +35,9 @@ export function listedMachines(): ListedMachines {
   const copies = new Set<string>();
   const outdated = new Set<string>();
   const asked: string[] = [];
+  const host = { memoryMb: 16_384, diskGb: 100, freeDiskGb: 100, diskSizeGb: 100 };
+  const filled = new Map<string, number>();
+  const holds = new Map<string, number>();
   const isUp = (id: string): boolean => present.has(id) && present.get(id) !== 'remains';
   const become = (verb: string, id: string, state: 'running' | 'paused' | 'remains') => {
     asked.push(`${verb} ${id}`);
@@ -41,12 +49,16 @@ export function listedMachines(): ListedMachines {
     copies,
     outdated,
     asked,
+    host,
+    filled,
+    holds,
     name: 'listed',
     place: 'test-host',
     tier: 'container',
     runtime: 'none',
     baseImage: 'base-0123456789abcdef',
-    room: async () => ({ memoryMb: 16_384, diskGb: 100 }),
+    room: async () => ({ ...host }),
+    filledBytes: async (id) => filled.get(id) ?? IDLE.diskBytes,
     create: async ({ id }) => {
       asked.push(`create ${id}`);
       present.set(id, 'running');
@@ -60,14 +72,23 @@ export function listedMachines(): ListedMachines {
     stop: async (id) => become('stop', id, 'remains'),
     boot: async ({ id }) => become('boot', id, 'running'),
     setRules: async (id) => void asked.push(`setRules ${id}`),
+    openGate: async () => ({ close: () => {} }),
     snapshot: async (id, snapshot) => {
       asked.push(`snapshot ${id}`);
       copies.add(snapshot);
       return { bytes: 1_048_576 };
     },
+    exportSnapshot: (snapshot) => Readable.from([Buffer.from(`disk of ${snapshot}`)]),
+    importSnapshot: async (snapshot, content) => {
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of content) chunks.push(chunk);
+      asked.push(`importSnapshot ${Buffer.concat(chunks).toString()}`);
+      copies.add(snapshot);
+      return { bytes: 1_048_576 };
+    },
     removeSnapshot: async (snapshot) => void copies.delete(snapshot),
     snapshots: async () => [...copies],
-    usage: async (id) => (isUp(id) ? IDLE : undefined),
+    usage: async (id) => (isUp(id) ? { ...IDLE, memoryBytes: holds.get(id) ?? IDLE.memoryBytes } : undefined),
     isCurrent: async (id) => !outdated.has(id),
     destroy: async (id) => {
       asked.push(`destroy ${id}`);

@@ -1,6 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { bounty as bountyAccount, VAULT } from '../../src/domains/ledger/index.ts';
-import type { BountyId } from '../../src/kernel/ids.ts';
 import { DAY } from '../../src/kernel/time.ts';
 import { ADMIN_KEY, startApis, statusesOf, type Reply } from '../harness/apis.ts';
 import { systemOp } from '../harness/op.ts';
@@ -28,7 +27,7 @@ const handIn = (solver: TestNode, bounty: string, content = 'Here is the table.'
 const award = (creator: TestNode, bounty: string, submission: string): Promise<Reply> =>
   creator.call('POST', `/v1/bounties/${bounty}/award`, { submission_id: submission });
 const cancel = (creator: TestNode, bounty: string) => creator.call('POST', `/v1/bounties/${bounty}/cancel`);
-const held = (bounty: string) => has(world, bountyAccount(bounty as BountyId));
+const held = (bounty: string) => has(world, bountyAccount(bounty));
 const look = async (bounty: string, headers = {}) =>
   (await world.call('GET', `/v1/bounties/${bounty}`, { headers })).body;
 const expire = () => world.grid.bounties.expireDue(systemOp(world.clock.now()));

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { solveChallenge } from '../../src/cli/solve-challenge.ts';
 import { appUrlOf, contracts, walletOpener } from '../../src/app.ts';
 import { taskSubscribers } from '../../src/apis/agents/index.ts';
-import { gridPublications, signGridEvent } from '../../src/apis/grid/index.ts';
+import { a2aSubscribers, gridPublications, signGridEvent } from '../../src/apis/grid/index.ts';
 import type { Api } from '../../src/apis/contract.ts';
 import { authenticator } from '../../src/apis/credentials.ts';
 import { serve } from '../../src/apis/serve.ts';
@@ -17,13 +17,14 @@ import { createImages, createMachines, createSsh, openShelf, type Machines } fro
 import { openModels } from '../../src/domains/models/index.ts';
 import { createSandboxes, type Sandboxes } from '../../src/domains/sandboxes/index.ts';
 import { createTasks } from '../../src/domains/tasks/index.ts';
-import { createWebhooks } from '../../src/domains/webhooks/index.ts';
+import { createWebhooks, type Webhooks } from '../../src/domains/webhooks/index.ts';
 import { assert } from '../../src/kernel/errors.ts';
 import type { Clock } from '../../src/kernel/time.ts';
 import type { Database } from '../../src/platform/db.ts';
 import { createFetch } from '../../src/platform/fetch.ts';
 import { createHttpServer } from '../../src/platform/http.ts';
 import { noRequestLimits, type RequestLimits } from '../../src/platform/limits.ts';
+import { openBlobs } from '../../src/platform/blob/index.ts';
 import { createLog } from '../../src/platform/log.ts';
 import { webApi } from '../../src/web/index.ts';
 import { listedMachines } from '../fakes/driver.ts';
@@ -55,6 +56,7 @@ export type TestApis = {
   sandboxes: Sandboxes;
   compute: Compute;
   grid: Grid;
+  webhooks: Webhooks;
   /** Real time, and as much more as a test asks for. */
   clock: Clock & { advance(milliseconds: number): void };
   /** One request as a client makes it; a string is sent as it is, everything else as JSON. */
@@ -74,6 +76,8 @@ type Options = {
   /** The OAuth app that people log in with. */
   github?: IdentityDeps['github'];
   reportPolicy?: ReportPolicy;
+  /** Whether levels decide what a node may do. */
+  levelGates?: boolean;
   /** Stands beside this one, over the same database, as a second process does. */
   over?: TestApis;
 };
@@ -86,6 +90,7 @@ export async function startApis(options: Options = {}): Promise<TestApis> {
     testClock = true,
     github,
     reportPolicy = 'distinct',
+    levelGates = false,
     over,
   } = options;
   const own = over ? undefined : await testDatabase();
@@ -93,7 +98,7 @@ export async function startApis(options: Options = {}): Promise<TestApis> {
   assert(db, 'there is a database');
   const secret = Buffer.alloc(32, 9);
   const clock = shiftedClock();
-  const domains = await wire({ db, limits, agentBonusCents, github, secret, clock, reportPolicy });
+  const domains = await wire({ db, limits, agentBonusCents, github, secret, clock, reportPolicy, levelGates });
   const movable = testClock
     ? { advance: async (ms: number) => (clock.advance(ms), { now: clock.now(), jobsRun: 0 }) }
     : undefined;
@@ -103,7 +108,14 @@ export async function startApis(options: Options = {}): Promise<TestApis> {
   const served = contracts({ ...domains, db, publicUrl, appUrl, clock: movable, version: '0.0.0', ping });
   const apis = [
     ...served,
-    webApi({ apis: served, publicUrl, version: '0.0.0', health: ping, metrics: async () => 'nothing 0' }),
+    webApi({
+      apis: served,
+      publicUrl,
+      version: '0.0.0',
+      health: ping,
+      metrics: async () => 'nothing 0',
+      sharedTrade: domains.grid.sandbox.shared,
+    }),
   ];
   const server = createHttpServer();
   serve(server, apis, {
@@ -137,10 +149,11 @@ type Ground = {
   secret: Buffer;
   clock: Clock;
   reportPolicy: ReportPolicy;
+  levelGates: boolean;
 };
 
 /** The domains as the application wires them, on a host where no machine runs and with nobody who takes up tasks. */
-async function wire({ db, limits, agentBonusCents, github, secret, clock, reportPolicy }: Ground) {
+async function wire({ db, limits, agentBonusCents, github, secret, clock, reportPolicy, levelGates }: Ground) {
   const log = createLog({ level: 'fatal' });
   const ledger = createLedger({ db });
   const onAccountOpened = walletOpener(ledger, agentBonusCents);
@@ -169,6 +182,7 @@ async function wire({ db, limits, agentBonusCents, github, secret, clock, report
     ledger,
     machines,
     ssh: listedSsh(),
+    blobs: openBlobs({ directory: join(IMAGES_DIR, 'blobs') }),
     secret,
     addresses: [],
     hostAddress: async () => '192.0.2.10',
@@ -199,7 +213,7 @@ async function wire({ db, limits, agentBonusCents, github, secret, clock, report
     fetch,
     secret,
     publicUrl: () => 'https://freehold.test',
-    settings: { reportPolicy, levelGates: false, syncToken: SYNC_TOKEN, internalKey: INTERNAL_KEY },
+    settings: { reportPolicy, levelGates, syncToken: SYNC_TOKEN, internalKey: INTERNAL_KEY },
   });
   const webhooks = createWebhooks({
     db,
@@ -207,7 +221,7 @@ async function wire({ db, limits, agentBonusCents, github, secret, clock, report
     worldClock: clock,
     fetch,
     secret,
-    subscribers: taskSubscribers(tasks),
+    subscribers: a2aSubscribers(grid, taskSubscribers(tasks)),
     publications: gridPublications(grid),
     signEvent: signGridEvent,
   });

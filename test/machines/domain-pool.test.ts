@@ -130,7 +130,7 @@ describe('the pool', () => {
 
   test('takes no room from those who ask for a machine', async () => {
     // Four machines of 512 MiB, by the rule that all limits together may be three times the memory.
-    const room = async () => ({ memoryMb: 683, diskGb: 100 });
+    const room = async () => ({ memoryMb: 683, diskGb: 100, freeDiskGb: 100, diskSizeGb: 100 });
     machines = over({ room }, { poolSize: 4 });
     expect(await filled()).toHaveLength(4);
     await machines.start(op(), wish({ fromPool: false, limits: { ...POOLED_LIMITS, memoryMb: 1_024 } }));

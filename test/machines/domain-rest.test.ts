@@ -284,6 +284,18 @@ describe('what a process left that died half-way', () => {
   });
 });
 
+test('a machine that a job of long standing wants is not taken for abandoned while it is made', async () => {
+  const begun = world.op();
+  world.clock.ahead = 5 * MINUTE;
+  const slow = world.over({
+    create: async (spec, signal) => {
+      expect(await world.machines.sweep(world.op())).toEqual({ removed: [] });
+      await world.driver.create(spec, signal);
+    },
+  });
+  expect(await slow.start(begun, world.request())).toMatchObject({ state: 'running' });
+});
+
 describe('a driver that fails', () => {
   const failing = () => Promise.reject(new Error('no such device'));
 

@@ -1,6 +1,8 @@
 import { randomInt } from 'node:crypto';
 import { createConnection } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { GateCall } from '../../src/domains/machines/drivers/driver.ts';
+import { markOf } from '../../src/domains/machines/drivers/oci/gate-rules.ts';
 import type { MachineId } from '../../src/kernel/ids.ts';
 import { must } from '../../src/platform/run.ts';
 import { prepareTestHost, RUNTIMES, testHost, type TestHost } from './host.ts';
@@ -191,6 +193,39 @@ while True:
     enough.abort();
     await talk;
     await host.driver.destroy(ruled);
+  });
+
+  test('what is gated comes to who has opened the gate, with whom it wanted, and goes nowhere while nobody has', async () => {
+    const [web, all] = await Promise.all([
+      host.create({ rules: { allow: [WORLD], deny: [], gate: 'web' } }),
+      host.create({ rules: { allow: [WORLD], deny: [], gate: 'tcp' } }),
+    ]);
+    const targets: Target[] = [
+      [WORLD, 80],
+      [WORLD, 443],
+      [WORLD, world.port],
+    ];
+    const reached = async (machine: MachineId) =>
+      (await connections(host, machine, targets)).map((answer) => /^open (.*)/.exec(answer)?.[1] ?? 'closed');
+    expect(await reached(web)).toEqual(['closed', 'closed', expect.stringMatching(/^hello/)]);
+    expect(await reached(all)).toEqual(['closed', 'closed', 'closed']);
+    const take = ({ machine, address, port, stream }: GateCall) => void stream.end(`${machine} ${address} ${port}`);
+    // A second process that takes part, and one that ends.
+    const gates = [await host.driver.openGate(take), await host.driver.openGate(take)];
+    const told = (machine: MachineId, port: number) => `${machine} ${WORLD} ${port}`;
+    expect(await reached(web)).toEqual([told(web, 80), told(web, 443), expect.stringMatching(/^hello/)]);
+    expect(await reached(all)).toEqual([told(all, 80), told(all, 443), told(all, world.port)]);
+    expect(await reached(id)).toEqual(['closed', 'closed', expect.stringMatching(/^hello/)]);
+    gates[0]?.close();
+    await must(['ip', 'rule', 'delete', 'fwmark', String(markOf(host.instance))]);
+    expect(await reached(all)).toEqual(['closed', 'closed', 'closed']);
+    await host.driver.guard();
+    expect(await reached(all)).toEqual([told(all, 80), told(all, 443), told(all, world.port)]);
+    await host.driver.setRules(all, { allow: [], deny: [] });
+    expect(await reached(all)).toEqual(['closed', 'closed', expect.stringMatching(/^hello/)]);
+    gates[1]?.close();
+    expect(await reached(web)).toEqual(['closed', 'closed', expect.stringMatching(/^hello/)]);
+    await Promise.all([host.driver.destroy(web), host.driver.destroy(all)]);
   });
 
   test('rules that someone flushed are back after the next look', async () => {

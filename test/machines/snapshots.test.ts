@@ -1,5 +1,12 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { MachineId } from '../../src/kernel/ids.ts';
+import { outputOf } from '../../src/platform/run.ts';
 import { newSnapshotId, prepareTestHost, RUNTIMES, SMALL, testHost, type TestHost } from './host.ts';
 
 const FOREVER = new AbortController().signal;
@@ -87,6 +94,64 @@ describe.each(RUNTIMES)('a snapshot (%s)', (runtime) => {
     expect((await host.driver.snapshots()).toSorted()).toEqual([paused, stopped].toSorted());
     for (const name of [paused, stopped, paused]) await host.driver.removeSnapshot(name);
     expect(await host.driver.snapshots()).toEqual([]);
+  });
+
+  test('goes as a stream to another host and is the same disk there, with only what is filled of it on the way', async () => {
+    const [name, other] = [newSnapshotId(), newSnapshotId()];
+    await text(id, 'head -c 5000000 /dev/urandom > /root/bytes; rm -f /root/a; ln -s /nowhere /root/a');
+    const seen =
+      'sha256sum < /root/bytes; readlink /root/a; find / -xdev -printf "%p %m %U %G %s\\n" 2>/dev/null | grep -v "^/\\(proc\\|sys\\|dev\\|run\\|tmp\\|etc\\|var/log\\)" | sort | sha256sum';
+    await host.driver.snapshot(id, name, FOREVER);
+    const packed = await buffer(host.driver.exportSnapshot(name, FOREVER));
+    const again = await buffer(host.driver.exportSnapshot(name, FOREVER));
+    expect(packed.equals(again)).toBe(true);
+    expect(packed.length).toBeLessThan(SMALL.diskGb * 2 ** 30 * 0.8);
+    const elsewhere = await testHost(runtime);
+    try {
+      const { bytes } = await elsewhere.driver.importSnapshot(other, Readable.from(packed), FOREVER);
+      expect(bytes).toBeGreaterThan(5_000_000);
+      const [here, there] = [await host.create({ snapshot: name }), await elsewhere.create({ snapshot: other })];
+      const found = await elsewhere.sh(there, seen, { user: 'root' });
+      expect(found.stdout.toString().trim()).toBe(await text(here, seen));
+      await host.driver.destroy(here);
+    } finally {
+      await elsewhere.dispose();
+    }
+    await host.driver.removeSnapshot(name);
+  });
+
+  test('that comes broken, cut short or as something else is none', async () => {
+    const [name, other] = [newSnapshotId(), newSnapshotId()];
+    await host.driver.snapshot(id, name, FOREVER);
+    const packed = await buffer(host.driver.exportSnapshot(name, FOREVER));
+    await host.driver.removeSnapshot(name);
+    async function* breakingOff() {
+      yield packed.subarray(0, 1_000_000);
+      throw new Error('it broke off');
+    }
+    const imported = (content: AsyncIterable<Uint8Array>) => host.driver.importSnapshot(other, content, FOREVER);
+    await expect(imported(breakingOff())).rejects.toThrow('it broke off');
+    await expect(imported(Readable.from(packed.subarray(0, 1_000_000)))).rejects.toThrow();
+    await expect(imported(Readable.from(randomBytes(100_000)))).rejects.toThrow();
+    const trap = await mkdtemp(join(tmpdir(), 'freehold-trap-'));
+    await symlink('/etc/passwd', join(trap, 'disk'));
+    const archive = await buffer(
+      outputOf(['tar', '--create', '--file=-', `--directory=${trap}`, 'disk'], { signal: FOREVER }),
+    );
+    await rm(trap, { recursive: true });
+    await expect(imported(Readable.from(archive))).rejects.toThrow(/no disk/);
+    // Found wrong only when all of the disk has come already.
+    async function* wrongAtTheEnd() {
+      yield packed;
+      yield Buffer.alloc(3_000_000);
+      throw new Error('found wrong');
+    }
+    await expect(imported(wrongAtTheEnd())).rejects.toThrow('found wrong');
+    expect(await host.driver.snapshots()).toEqual([]);
+    await expect(imported(Readable.from(packed))).resolves.toMatchObject({ bytes: expect.any(Number) });
+    await host.driver.removeSnapshot(other);
+    expect(await host.driver.snapshots()).toEqual([]);
+    await expect(buffer(host.driver.exportSnapshot(name, FOREVER))).rejects.toThrow();
   });
 
   test('that fails leaves no copy', async () => {

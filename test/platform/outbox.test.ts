@@ -80,4 +80,28 @@ describe('the outbox', () => {
     await expect(failing()).rejects.toThrow('not now');
     expect(await follow(1)).toEqual(['a']);
   });
+
+  test('one that cannot be taken does not hold up the others, and is taken later', async () => {
+    for (const subject of ['a', 'b', 'c']) await record(subject);
+    const [seen, told]: string[][] = [[], []];
+    let isBroken = true;
+    const once = () =>
+      followFacts(
+        database.db,
+        'patient',
+        async (tx, { subject }) => {
+          // Also what the database refuses harms nothing but the fact itself.
+          if (subject === 'b' && isBroken) await tx.query('select 1 / 0');
+          seen?.push(subject);
+        },
+        ({ subject }) => told?.push(subject),
+      );
+    while ((seen?.length ?? 0) < 2) await once();
+    expect({ seen, told }).toEqual({ seen: ['a', 'c'], told: ['b'] });
+    isBroken = false;
+    await database.db.query(`update facts_missed set next_at = clock_timestamp()`);
+    expect(await once()).toBe(1);
+    expect(seen).toEqual(['a', 'c', 'b']);
+    expect(await once()).toBe(0);
+  });
 });

@@ -60,7 +60,7 @@ describe('what an application is told of its visitor', () => {
       'X-Access-Token': 'secret',
       X_Access_Token: 'secret',
       'E2b-Traffic-Access-Token': TOKEN,
-      'X-Internal-API-Key': 'secret',
+      'X-Internal-API-Key': 'e2b_secret',
       authorization: 'Bearer of-the-application',
       cookie: 'session=1; b=2',
       'x-request-id': 'mine-1',
@@ -69,6 +69,12 @@ describe('what an application is told of its visitor', () => {
     expect(seen['authorization']).toEqual(['Bearer of-the-application']);
     expect(seen['cookie']).toEqual(['session=1; b=2']);
     expect(seen['x-request-id']).toEqual(['mine-1']);
+  });
+
+  test('the keys of its own users, which are not ours', async () => {
+    const seen = await headersSeen({ 'X-API-Key': 'sk-of-the-application', 'X-Internal-API-Key': 'another' });
+    expect(seen['x-api-key']).toEqual(['sk-of-the-application']);
+    expect(seen['x-internal-api-key']).toEqual(['another']);
   });
 
   test('nothing of the connection to us', async () => {

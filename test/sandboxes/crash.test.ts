@@ -191,4 +191,71 @@ describe('a sweep', () => {
     await expect(world.sandboxes.get(op(owner), bad.id)).rejects.toMatchObject({ code: 'not_found' });
     expect(await world.sandboxes.get(op(owner), good.id)).toMatchObject({ state: 'running' });
   });
+
+  test('whose first fact cannot be taken bills the others and takes that fact later', async () => {
+    const owner = await account();
+    const [lost, other] = [await started(owner), await started(owner)];
+    world.driver.present.delete(lost.machineId);
+    await world.machines.sweep(world.system());
+    clock.advance(MINUTE);
+    const broken = world.over({
+      ledger: {
+        transfer: (tx, by, transfer) =>
+          transfer.metadata?.['sandbox_id'] === lost.id
+            ? Promise.reject(new Error('no'))
+            : world.ledger.transfer(tx, by, transfer),
+      },
+    });
+    const missed = async () => {
+      await broken.tick(world.system());
+      return world.database.db.query(`select follower from facts_missed`);
+    };
+    await expect.poll(missed, PATIENT).toEqual([{ follower: 'sandboxes' }]);
+    // The money itself, two first minutes, and the next one of the other.
+    expect(await world.history(owner)).toHaveLength(4);
+    expect(await world.sandboxes.get(op(owner), other.id)).toMatchObject({ state: 'running' });
+    await world.database.db.query(`update facts_missed set next_at = clock_timestamp()`);
+    await sweep();
+    expect(await world.sandboxes.byCode(lost.code)).toBeUndefined();
+  });
+});
+
+describe('a resume', () => {
+  test('whose maker died and whose machine cannot be woken rests again, and costs nothing', async () => {
+    const owner = await account();
+    const { id } = await started(owner);
+    await world.sandboxes.pause(op(owner), id, { keepMemory: true });
+    const before = await world.available(owner);
+    const waking = { resume: never, get: never };
+    void world.over({ machines: waking }).keepAlive(op(owner), id, undefined);
+    const moving = () => world.database.db.query(`select moving from sandboxes`);
+    await expect.poll(moving, PATIENT).toEqual([{ moving: 'resuming' }]);
+    await world.abandon();
+    clock.advance(10 * MINUTE);
+    const broken = { resume: () => Promise.reject(new AppError('conflict', 'The machine could not be resumed.')) };
+    await world.over({ machines: broken }).tick(world.system());
+    expect(await world.sandboxes.get(op(owner), id)).toMatchObject({ state: 'paused', pausedBy: 'request' });
+    expect(await world.available(owner)).toBe(before);
+  });
+});
+
+describe('a fork that dies', () => {
+  test('as soon as its copy is there leaves a copy, and the sweep removes that', async () => {
+    const owner = await account();
+    const { id } = await started(owner);
+    const dying: Partial<Machines> = {
+      snapshot: async (...args) => {
+        await world.machines.snapshot(...args);
+        return never();
+      },
+    };
+    void world.over({ machines: dying }).fork(op(owner), id, { count: 2 });
+    await expect.poll(() => world.driver.copies.size, PATIENT).toBe(1);
+    await expect
+      .poll(() => world.database.db.query(`select 1 as one from machine_snapshots where bytes is not null`), PATIENT)
+      .toHaveLength(1);
+    await world.abandon();
+    await sweep();
+    expect(world.driver.copies.size).toBe(0);
+  });
 });

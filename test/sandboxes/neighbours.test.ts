@@ -211,10 +211,18 @@ describe('what a sandbox may reach', () => {
       allowOut: ['1.1.1.1'],
       denyOut: ['10.0.0.0/8', '2001:db8::/32'],
       internet: undefined,
+      headers: {},
+      egressProxy: undefined,
     });
     expect(changed.network).toMatchObject({ allowOut: ['1.1.1.1'], internet: undefined, publicTraffic: true });
     expect(await rules()).toEqual({ allow: ['1.1.1.1'], deny: ['10.0.0.0/8'] });
-    await world.sandboxes.setNetwork(op(owner), id, { allowOut: [], denyOut: [], internet: undefined });
+    await world.sandboxes.setNetwork(op(owner), id, {
+      allowOut: [],
+      denyOut: [],
+      internet: undefined,
+      headers: {},
+      egressProxy: undefined,
+    });
     expect(await rules()).toEqual({ allow: [], deny: [] });
   });
 
@@ -222,7 +230,7 @@ describe('what a sandbox may reach', () => {
     const owner = await account();
     const { id } = await started(owner);
     const broken = world.over({ machines: { setRules: () => Promise.reject(new AppError('conflict', 'Busy')) } });
-    const blocked = { allowOut: [], denyOut: [], internet: false };
+    const blocked = { allowOut: [], denyOut: [], internet: false, headers: {}, egressProxy: undefined };
     await expect(broken.setNetwork(op(owner), id, blocked)).rejects.toMatchObject({ code: 'conflict' });
     expect((await world.sandboxes.get(op(owner), id)).network.internet).toBeUndefined();
   });

@@ -55,7 +55,13 @@ describe('pausing', () => {
     await expect(world.sandboxes.pause(op(owner), id, { keepMemory: true })).rejects.toMatchObject(conflict);
     await expect(world.sandboxes.setTimeout(op(owner), id, MINUTE)).rejects.toMatchObject(conflict);
     await expect(
-      world.sandboxes.setNetwork(op(owner), id, { allowOut: [], denyOut: [], internet: false }),
+      world.sandboxes.setNetwork(op(owner), id, {
+        allowOut: [],
+        denyOut: [],
+        internet: false,
+        headers: {},
+        egressProxy: undefined,
+      }),
     ).rejects.toMatchObject(conflict);
     await world.sandboxes.destroy(op(owner), id);
     expect(await stateOf()).toEqual([]);

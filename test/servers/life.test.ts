@@ -182,6 +182,18 @@ describe('a server', () => {
     expect(world.ssh.asked.at(-1)).toBe(`settle ${server.machineId}`);
   });
 
+  test('is off when its owner is answered, also where somebody else was quicker to switch it off', async () => {
+    const owner = await world.account();
+    const server = await world.active(owner);
+    await world.claimedByAnother(server);
+    const answered = world.compute.powerOff(world.op(owner), 'hourly', server.id);
+    await expect.poll(() => world.again(server)).toMatchObject({ moving: 'stopping' });
+    await world.sweep();
+    await world.letGo(server);
+    await world.compute.settle(world.system(), server.id);
+    expect(await answered).toMatchObject({ power: 'off', moving: undefined });
+  });
+
   test('whose machine is gone after the host went down is started again from its disk, and goes on', async () => {
     const owner = await world.account();
     const server = await world.active(owner);

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { AppError } from '../../src/kernel/errors.ts';
 import type { MachineId } from '../../src/kernel/ids.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { createLog } from '../../src/platform/log.ts';
@@ -101,6 +102,36 @@ describe('the gateway', () => {
     made.unlisten(one);
     await once(socket, 'close');
     expect(await isOpen()).toBe(false);
+  });
+
+  test('keeps a client that comes while its machine is being started', async () => {
+    const made = gateway();
+    let refusals = 0;
+    const refusing = () =>
+      refusals++ < 3 ? Promise.reject(new AppError('conflict', 'The machine is not running.')) : ssh.connect();
+    await made.serve({ ...ssh, connect: refusing });
+    await made.listen({ machineId: one, port });
+    const socket = await visit();
+    socket.write('hello');
+    expect(String((await once(socket, 'data'))[0])).toBe('hello');
+    socket.destroy();
+  });
+
+  test('asks no more for a client that has gone', async () => {
+    const made = gateway();
+    let asked = 0;
+    const refusing = () => (asked++, Promise.reject(new AppError('conflict', 'The machine is not running.')));
+    await made.serve({ ...ssh, connect: refusing });
+    await made.listen({ machineId: one, port });
+    const socket = await visit();
+    await expect.poll(() => asked).toBeGreaterThan(1);
+    socket.resetAndDestroy();
+    let before: number;
+    do {
+      before = asked;
+      await sleep(500);
+    } while (asked > before);
+    expect(asked).toBeLessThan(50);
   });
 
   test('ends the connection of whoever cannot be led to a machine', async () => {

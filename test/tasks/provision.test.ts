@@ -10,7 +10,10 @@ async function worldOn(through: (driver: MachineDriver) => MachineDriver): Promi
 
 test('on a full host a task waits its turn, and loses nothing by it', async () => {
   // Room for one machine of 2 GiB, by the rule that all limits together may be three times the memory.
-  const world = await worldOn((driver) => ({ ...driver, room: async () => ({ memoryMb: 700, diskGb: 100 }) }));
+  const world = await worldOn((driver) => ({
+    ...driver,
+    room: async () => ({ memoryMb: 700, diskGb: 100, freeDiskGb: 100, diskSizeGb: 100 }),
+  }));
   const account = await world.account();
   const first = await world.order(account, script('sleep 1000'));
   await eventually(
@@ -49,7 +52,10 @@ test('a host that makes no machine fails the task after some tries, and the budg
 });
 
 test('a task for which no machine becomes free in an hour fails, and the budget is given back whole', async () => {
-  const world = await worldOn((driver) => ({ ...driver, room: async () => ({ memoryMb: 64, diskGb: 100 }) }));
+  const world = await worldOn((driver) => ({
+    ...driver,
+    room: async () => ({ memoryMb: 64, diskGb: 100, freeDiskGb: 100, diskSizeGb: 100 }),
+  }));
   const account = await world.account();
   const id = await world.order(account, script('echo never'));
   await world.until(id, ({ status, machineTries }) => status === 'queued' && machineTries === 1);

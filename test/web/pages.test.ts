@@ -13,7 +13,7 @@ afterAll(async () => {
   await world?.close();
 });
 
-const PAGES = ['/', '/docs', '/claim', '/claim#some-token'];
+const PAGES = ['/', '/docs', '/docs/custom-requests', '/claim', '/claim#some-token'];
 const SIZES = [
   { name: 'desktop', width: 1360, height: 900 },
   { name: 'phone', width: 390, height: 844 },
@@ -44,7 +44,7 @@ test.each(VIEWS)(
 
 const brightness = (rgb: string): number => (rgb.match(/\d+/g) ?? []).map(Number).reduce((sum, part) => sum + part, 0);
 
-test.each(['/', '/docs', '/claim'])('every link of %s leads somewhere', async (path) => {
+test.each(['/', '/docs', '/docs/custom-requests', '/claim'])('every link of %s leads somewhere', async (path) => {
   const { page, close } = await watchedPage(browser);
   await page.goto(world.origin + path);
   const links = await page.evaluate<string[]>('[...document.links].map((link) => link.getAttribute("href"))');

@@ -56,6 +56,18 @@ describe('the text for an agent', () => {
   });
 });
 
+describe('/docs/custom-requests', () => {
+  test('says whom to ask, in the words that agents read too', async () => {
+    const page = await get('/docs/custom-requests');
+    expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8']);
+    const words = (text: string) => text.replaceAll(/<[^>]*>|`/g, '').replaceAll(/\s+/g, ' ');
+    const [, section = ''] = (await (await get('/llms.txt')).text()).split('## Ask for more\n');
+    const [first = ''] = section.trim().split('\n');
+    expect(first.length).toBeGreaterThan(100);
+    expect(words(await page.text())).toContain(words(first));
+  });
+});
+
 describe('/openapi.json', () => {
   test('has the routes of all contracts and of the pages themselves', async () => {
     const reply = await get('/openapi.json');
@@ -90,6 +102,7 @@ describe('/health', () => {
       version: '1.2.3',
       health,
       metrics: async () => '',
+      sharedTrade: () => Promise.reject(new Error('nobody asks')),
     });
     const route = api.routes.find(({ path }) => path === '/health');
     const answer = await route?.handle(systemOp(), { params: {}, query: {}, body: undefined });

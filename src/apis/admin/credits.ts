@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Grid } from '../../domains/grid/index.ts';
 import type { Identity } from '../../domains/identity/index.ts';
 import { mint, wallet, type Ledger } from '../../domains/ledger/index.ts';
 import { AppError } from '../../kernel/errors.ts';
@@ -21,7 +22,10 @@ const Credit = z.object({
     .string()
     .min(1)
     .max(MAX_ACCOUNT_LENGTH)
-    .meta({ examples: ['550e8400-e29b-41d4-a716-446655440000'] }),
+    .meta({
+      description: 'The id of an account, or the name of a node.',
+      examples: ['550e8400-e29b-41d4-a716-446655440000'],
+    }),
   amount_cents: z
     .int()
     .min(-MAX_CENTS)
@@ -34,7 +38,12 @@ const Credit = z.object({
 });
 const Credited = z.object({ account_id: z.uuid(), balance_cents: z.int(), transaction_id: z.uuid() });
 
-export type CreditDomains = { identity: Identity; ledger: Ledger; db: Parameters<Ledger['balance']>[0] };
+export type CreditDomains = {
+  identity: Identity;
+  ledger: Ledger;
+  grid: Pick<Grid, 'nodes'>;
+  db: Parameters<Ledger['balance']>[0];
+};
 
 export const creditRoutes = (domains: CreditDomains): Route[] => [
   route({
@@ -48,14 +57,15 @@ export const creditRoutes = (domains: CreditDomains): Route[] => [
     body: Credit,
     replies: { 200: { description: 'The new balance, and the transfer that led to it', schema: Credited } },
     handle: async (op, { body }) => {
-      const account = await domains.identity.account(accountIdOf(body.account_id));
+      const account = await domains.identity.account(await accountIdOf(domains, body.account_id));
       return ok(await credit(domains, op, account.id, body));
     },
   }),
 ];
 
-function accountIdOf(text: string): AccountId {
-  const id = parseId('account', text);
+/** An account's id, or the name of its node. Throws `not_found`. */
+async function accountIdOf({ grid }: CreditDomains, text: string): Promise<AccountId> {
+  const id = parseId('account', text) ?? (await grid.nodes.accountOf(text));
   if (!id) throw new AppError('not_found', 'Account not found');
   return id;
 }

@@ -37,6 +37,14 @@ const File = z.union([
     content_base64: z.base64(),
     executable: z.boolean().default(false),
   }),
+  z.object({
+    path: z.string().max(MAX_PATH_LENGTH),
+    sha256: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/)
+      .meta({ description: 'Of a content that was sent to /v1/admin/contents.' }),
+    executable: z.boolean().default(false),
+  }),
   z.object({ path: z.string().max(MAX_PATH_LENGTH), link_to: z.string().max(MAX_PATH_LENGTH) }),
 ]);
 const ImportBody = z
@@ -46,10 +54,16 @@ const ImportBody = z
     folder: z
       .object({ name: z.string().max(MAX_PATH_LENGTH), files: z.array(File).max(MAX_FILES) })
       .optional()
-      .meta({ description: 'One task of another format.' }),
+      .meta({
+        description:
+          'One task of another format. With the only line of a SWE-bench file: `repo/` at its commit, `tests/` as its test patch leaves them, `removed` with the paths that the patch removes, and where there is one `setup.sh`.',
+      }),
   })
   .refine(({ format, lines, folder }) => (format === 'swebench' ? lines : folder) !== undefined, {
     error: 'lines are needed for swebench, and a folder for every other format',
+  })
+  .refine(({ format, lines = [], folder }) => format !== 'swebench' || !folder || lines.length === 1, {
+    error: 'a folder belongs to one line',
   })
   .meta({ examples: [{ format: 'swebench', lines: [] }] });
 
@@ -77,6 +91,19 @@ const Summary = z.object({
 });
 
 export const datasetRoutes = ({ environments }: { environments: Environments }): Route[] => [
+  route({
+    method: 'POST',
+    path: '/v1/admin/contents',
+    tag: TAG,
+    summary: 'Send a large file of a sample',
+    description:
+      'The body is the file as it is. An import names it by its hash; one that none has named within a day is removed.',
+    access: 'admin',
+    stream: true,
+    fails: ['too_large'],
+    replies: { 200: { description: 'It is kept', schema: z.object({ sha256: z.string(), bytes: z.int() }) } },
+    handle: async (op, { body }) => ok(await environments.keepContent(op, body)),
+  }),
   route({
     method: 'POST',
     path: '/v1/admin/datasets',
@@ -146,16 +173,15 @@ const presentSummary = (samples: Awaited<ReturnType<Environments['summary']>>): 
 });
 
 function broughtIn({ format, lines = [], folder }: z.output<typeof ImportBody>): Brought[] {
-  if (format === 'swebench') return lines.map((line) => ({ format, line }));
-  return folder ? [{ format, folder: { name: folder.name, files: folder.files.map(fileOf) } }] : [];
+  const brought = folder && { name: folder.name, files: folder.files.map(fileOf) };
+  if (format === 'swebench') return lines.map((line) => ({ format, line, folder: brought }));
+  return brought ? [{ format, folder: brought }] : [];
 }
 
-const fileOf = (file: z.output<typeof File>): BroughtFile =>
-  'link_to' in file
-    ? { kind: 'link', path: file.path, target: file.link_to }
-    : {
-        kind: 'file',
-        path: file.path,
-        executable: file.executable,
-        content: Buffer.from(file.content_base64, 'base64'),
-      };
+function fileOf(file: z.output<typeof File>): BroughtFile {
+  if ('link_to' in file) return { kind: 'link', path: file.path, target: file.link_to };
+  const { path, executable } = file;
+  return 'sha256' in file
+    ? { kind: 'kept', path, executable, sha256: file.sha256 }
+    : { kind: 'file', path, executable, content: Buffer.from(file.content_base64, 'base64') };
+}

@@ -5,6 +5,7 @@ import { clockRoutes, type MovableClock } from './clock.ts';
 import { creditRoutes, type CreditDomains } from './credits.ts';
 import { datasetRoutes } from './datasets.ts';
 import { ErrorBody, presentError } from './errors.ts';
+import { holdRoutes } from './holds.ts';
 import { ledgerRoutes } from './ledger.ts';
 import { machineRoutes } from './machines.ts';
 
@@ -23,6 +24,7 @@ export const adminApi = (domains: AdminDomains): Api => ({
   title: 'Operations',
   routes: [
     ...creditRoutes(domains),
+    ...holdRoutes(domains),
     ...ledgerRoutes(domains),
     ...machineRoutes(domains),
     ...datasetRoutes(domains),

@@ -61,6 +61,15 @@ export function presentTckProof(proof: Proof, totals: Total[]) {
     conservation: {
       equation: 'total_minted = total_in_wallets + total_in_vault + total_in_escrow + total_in_bounties',
       holds: minted === accounted,
+      valid: minted === accounted,
+      node_balances: shown(places.wallets),
+      active_escrows: shown(places.escrow),
+      active_bounties: shown(places.bounties),
+      vault_balance: shown(places.vault),
+      observed_total: shown(accounted),
+      mint_issued: shown(minted),
+      discrepancy: shown(accounted - minted),
+      flag: minted === accounted ? null : 'CONSERVATION_VIOLATION: funds created or destroyed outside MINT',
     },
   };
 }

@@ -21,7 +21,7 @@ export const imageRoutes = ({ images }: { images: Images }): Route[] => [
     idempotent: true,
     body: NewImage,
     bodyLimit: BODY_LIMIT,
-    fails: ['conflict', 'forbidden'],
+    fails: ['conflict', 'forbidden', 'at_capacity'],
     replies: { 202: { description: 'The image is being made', schema: ImageShown } },
     handle: async (op, { body }) =>
       accepted(presentImage(await images.request(op, { name: body.name, from: sourceOf(body.from) }))),
@@ -37,7 +37,7 @@ export const imageRoutes = ({ images }: { images: Images }): Route[] => [
     scopes: WRITE,
     stream: true,
     query: UploadQuery,
-    fails: ['conflict', 'forbidden', 'too_large'],
+    fails: ['conflict', 'forbidden', 'too_large', 'at_capacity'],
     replies: { 202: { description: 'The image is being made', schema: ImageShown } },
     handle: async (op, { query, body }) => accepted(presentImage(await images.upload(op, query, body))),
   }),

@@ -37,7 +37,7 @@ export const sandboxRestRoutes = ({ sandboxes, publicUrl }: SandboxDomains): Rou
     scopes: WRITE,
     params: IdParams,
     body: PauseBody,
-    fails: ['conflict'],
+    fails: ['conflict', 'at_capacity'],
     replies: shown,
     handle: async (op, { params, body }) => {
       const sandbox = await sandboxes.pause(op, params.id, { keepMemory: body.keep_memory });

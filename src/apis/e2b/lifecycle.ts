@@ -85,7 +85,7 @@ const pauseRoute = ({ sandboxes }: LifecycleDomains): Route =>
       memory: z.boolean().default(true).meta({ description: 'Whether its processes are kept, or only its disk.' }),
     }),
     replies: { 204: { description: 'It is paused', schema: Nothing } },
-    fails: ['conflict'],
+    fails: ['conflict', 'at_capacity'],
     handle: async (op, { params, body }) => {
       await sandboxes.pause(op, params.sandboxID, { keepMemory: body.memory });
       return NOTHING;

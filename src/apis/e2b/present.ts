@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Sandbox, Sandboxes } from '../../domains/sandboxes/index.ts';
 import type { AccountOp } from '../../kernel/op.ts';
+import { NetworkShown, presentNetwork } from './network.ts';
 import { Pairs, Timestamp } from './wire.ts';
 
 /** From our nouns to the sheet's JSON: pure functions, one for each shape that is shown in more than one place. */
@@ -49,12 +50,7 @@ export const SandboxDetail = z.object({
   envdAccessToken: z.string().optional(),
   domain: z.string().nullable(),
   allowInternetAccess: z.boolean().nullable(),
-  network: z.object({
-    allowOut: z.array(z.string()),
-    denyOut: z.array(z.string()),
-    allowPublicTraffic: z.boolean(),
-    maskRequestHost: z.string().optional(),
-  }),
+  network: NetworkShown,
   lifecycle: z.object({ autoResume: z.boolean(), onTimeout: z.enum(['kill', 'pause']) }),
 });
 
@@ -110,11 +106,6 @@ export const presentDetail = (
   ...envdAccessToken(presenter, op, sandbox),
   domain: presenter.appsDomain(),
   allowInternetAccess: sandbox.network.internet ?? null,
-  network: {
-    allowOut: [...sandbox.network.allowOut],
-    denyOut: [...sandbox.network.denyOut],
-    allowPublicTraffic: sandbox.network.publicTraffic,
-    ...(sandbox.network.maskRequestHost !== undefined && { maskRequestHost: sandbox.network.maskRequestHost }),
-  },
+  network: presentNetwork(sandbox.network),
   lifecycle: { autoResume: sandbox.lifecycle.autoResume, onTimeout: sandbox.lifecycle.onTimeout },
 });

@@ -45,6 +45,7 @@ export const presentSession = (
         }
       : null,
   error: session.error ?? null,
+  cost_microcents: Number(session.spent),
   forked_from: session.forkedFrom ?? null,
 });
 

@@ -47,6 +47,10 @@ export const SessionShown = z.object({
   duration_seconds: z.number().nullable(),
   container_info: ContainerInfo.nullable(),
   error: Problem.nullable(),
+  cost_microcents: z.int().meta({
+    description: 'Ten-thousandths of a cent that it has cost; what is paid ahead is in it until it is over.',
+    examples: [2500],
+  }),
   forked_from: Uuid.nullable(),
 });
 export const SessionList = z.object({

@@ -1,7 +1,12 @@
 import type { z } from 'zod';
 import type { Grid, NodeOp } from '../../domains/grid/index.ts';
+import type { Scope } from '../../kernel/op.ts';
 import type { AddressLimit, Answer, Route, RouteSpec } from '../contract.ts';
 import { route } from '../contract.ts';
+
+/** Looking asks for `read`; who may change things may look at them too. */
+const READ: readonly Scope[] = ['read', 'write'];
+const WRITE: readonly Scope[] = ['write'];
 
 type NodeRouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> = Omit<
   RouteSpec<'account', P, Q, B, false>,
@@ -21,7 +26,9 @@ export function nodeRoute<
   B extends z.ZodType = z.ZodType<unknown>,
 >({ nodes }: Pick<Grid, 'nodes'>, spec: NodeRouteSpec<P, Q, B>): Route {
   const { keyOnly = false, nodeLimit: limit, handle, ...rest } = spec;
+  const scopes = spec.method === 'GET' ? READ : WRITE;
   return route<'account', P, Q, B>({
+    scopes,
     ...rest,
     access: 'account',
     handle: async (op, input) => handle(await nodes.enter(op, { keyOnly, limit }), input),

@@ -17,6 +17,7 @@ const MIN_TEXT_LENGTH = 10;
 const MAX_TEXT_LENGTH = 5_000;
 const MIN_CONTENT_LENGTH = 5;
 const MAX_CONTENT_LENGTH = 10_000;
+const MAX_SKILL_ID_LENGTH = 100;
 const MAX_URL_LENGTH = 2_000;
 const MAX_CATEGORY_LENGTH = 50;
 const MAX_PAGE = 100;
@@ -70,7 +71,11 @@ export const SubmissionWish = z.object({
     .max(MAX_CONTENT_LENGTH)
     .meta({ examples: ['Here is the table: …'] }),
   proof_url: z.string().max(MAX_URL_LENGTH).nullish(),
-  skill_id: z.string().nullish().meta({ description: 'A listing on the market that did the work.' }),
+  skill_id: z
+    .string()
+    .max(MAX_SKILL_ID_LENGTH)
+    .nullish()
+    .meta({ description: 'A listing on the market that did the work.' }),
 });
 
 export const AwardWish = z.object({ submission_id: Uuid });

@@ -8,7 +8,7 @@ const MISSION = '/mission.json';
 const BROWSER = /chrome|firefox|safari|edge/;
 const AGENT = /mcp/;
 /** What stands below /v1 for people: images in their pages, and the operator's own page. */
-const FOR_PEOPLE = new Set(['/v1/node/:id/badge.svg', '/v1/admin/dashboard']);
+const FOR_PEOPLE = /^\/v1\/(node\/[^/]+\/badge\.svg|admin\/dashboard)$/;
 
 /** What nobody needs to say to a node, and whoever takes one over would. */
 const HOSTILE = [
@@ -63,9 +63,9 @@ function versionWarning({ headers }: FramedRequest): Record<string, string> {
   return { 'vmp-version-warning': `This server speaks version ${VERSION} only` };
 }
 
-function isBrowser({ headers, route }: FramedRequest): boolean {
+function isBrowser({ headers, path }: FramedRequest): boolean {
   const agent = headers['user-agent']?.toString().toLowerCase() ?? '';
-  return BROWSER.test(agent) && !AGENT.test(agent) && !(route !== undefined && FOR_PEOPLE.has(route));
+  return BROWSER.test(agent) && !AGENT.test(agent) && !FOR_PEOPLE.test(path);
 }
 
 const noBrowsers = (publicUrl: string): Answer => ({

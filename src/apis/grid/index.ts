@@ -2,18 +2,33 @@ import type { Grid } from '../../domains/grid/index.ts';
 import type { Webhooks } from '../../domains/webhooks/index.ts';
 import { MINUTE } from '../../kernel/time.ts';
 import type { Api } from '../contract.ts';
+import { a2aRoutes } from './a2a.ts';
+import { adminEscrowRoutes } from './admin-escrows.ts';
+import { adminRoutes } from './admin.ts';
+import { benchmarkRoutes } from './benchmarks.ts';
 import { bountyRoutes } from './bounties.ts';
 import { canaryRoutes } from './canary.ts';
 import { ErrorBody, presentError } from './errors.ts';
+import { escrowRoutes } from './escrow.ts';
 import { gridFrame } from './frame.ts';
 import { levelRoutes } from './levels.ts';
 import { marketRoutes } from './market.ts';
+import { McpErrorBody, presentMcpError } from './mcp-errors.ts';
+import { mcpRoutes } from './mcp.ts';
+import { networkRoutes } from './network.ts';
 import { nodesRoutes } from './nodes.ts';
 import { registrationRoutes } from './registration.ts';
 import { reportRoutes } from './reports.ts';
 import { reputationRoutes } from './reputation.ts';
+import { sandboxRoutes } from './sandbox.ts';
+import { sellerRoutes } from './seller.ts';
 import { sessionRoutes } from './sessions.ts';
+import { shadowRoutes } from './shadow.ts';
+import { taskRoutes } from './tasks.ts';
 import { webhookRoutes } from './webhooks.ts';
+import { validatorRoutes } from './validators.ts';
+
+export { a2aSubscribers } from './a2a-subscribers.ts';
 
 /** Requests of one node, where its routes set no narrower limit. */
 const ACCOUNT_LIMIT = { name: 'grid', max: 300, windowMs: MINUTE };
@@ -29,6 +44,12 @@ export type GridDomains = { grid: Grid; webhooks: Webhooks; publicUrl: () => str
 export function gridApis(domains: GridDomains): Api[] {
   const routes = [
     ...registrationRoutes(domains),
+    ...escrowRoutes(domains),
+    ...taskRoutes(domains),
+    ...shadowRoutes(domains),
+    ...validatorRoutes(domains),
+    ...sellerRoutes(domains),
+    ...adminEscrowRoutes(domains),
     ...sessionRoutes(domains),
     ...nodesRoutes(domains),
     ...canaryRoutes(domains),
@@ -36,10 +57,17 @@ export function gridApis(domains: GridDomains): Api[] {
     ...reputationRoutes(domains),
     ...levelRoutes(domains),
     ...reportRoutes(domains),
+    ...networkRoutes(domains),
+    ...adminRoutes(domains),
     ...bountyRoutes(domains.grid),
     ...webhookRoutes(domains),
+    ...sandboxRoutes(domains),
+    ...benchmarkRoutes(domains.grid),
+    ...a2aRoutes(domains.grid, domains.publicUrl),
   ];
-  const paths = new Set(routes.map(({ path }) => path));
+  const patterns = routes.map(
+    ({ path }) => new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/:\w+/g, '[^/]+')}$`),
+  );
   return [
     {
       name: 'grid',
@@ -47,9 +75,22 @@ export function gridApis(domains: GridDomains): Api[] {
       routes,
       accountLimit: ACCOUNT_LIMIT,
       frame: gridFrame(domains.publicUrl),
-      owns: (path) => OWN.test(path) || paths.has(path),
+      owns: (path) => OWN.test(path) || patterns.some((pattern) => pattern.test(path)),
       presentError,
       errorSchema: ErrorBody,
     },
+    mcpApi(domains),
   ];
 }
+
+/** The bridge words its errors in its own way. */
+const mcpApi = ({ grid, publicUrl }: GridDomains): Api => ({
+  name: 'grid-mcp',
+  title: 'Grid: MCP bridge',
+  routes: mcpRoutes(grid),
+  accountLimit: ACCOUNT_LIMIT,
+  frame: gridFrame(publicUrl),
+  owns: (path) => path.startsWith('/v1/mcp/'),
+  presentError: presentMcpError,
+  errorSchema: McpErrorBody,
+});

@@ -9,7 +9,7 @@ import {
   type Progress,
 } from '../../domains/grid/index.ts';
 import { ok, route, type Route } from '../contract.ts';
-import { offset, wholeNumber } from './wire.ts';
+import { LOOK_LIMIT, offset, wholeNumber } from './wire.ts';
 
 const TAG = 'Grid: reputation';
 const MAX_PAGE = 100;
@@ -23,7 +23,7 @@ const LevelShown = z.object({
   tck_spent_required: z.number(),
   cri_min_required: z.number(),
 });
-const ProgressShown = z.object({
+export const ProgressShown = z.object({
   next_level: z.string(),
   tck_needed: z.number(),
   cri_needed: z.number(),
@@ -117,6 +117,7 @@ export const levelRoutes = ({ grid }: { grid: Grid }): Route[] => [
     summary: 'Who has come furthest',
     description: 'By level, and then by TCK spent.',
     access: 'public',
+    addressLimit: LOOK_LIMIT,
     query: z.object({ limit: wholeNumber({ min: 1, max: MAX_PAGE }).default(USUAL_PAGE), offset }),
     replies: { 200: { description: 'One page', schema: Leaderboard } },
     handle: async (_op, { query }) => {
@@ -138,7 +139,7 @@ export const levelRoutes = ({ grid }: { grid: Grid }): Route[] => [
   }),
 ];
 
-const presentProgress = ({ next, missing, share, criMet }: Progress): z.input<typeof ProgressShown> => ({
+export const presentProgress = ({ next, missing, share, criMet }: Progress): z.input<typeof ProgressShown> => ({
   next_level: next.name,
   tck_needed: asNumber(missing),
   cri_needed: next.cri,

@@ -13,7 +13,7 @@ import { MINUTE, SECOND } from '../../kernel/time.ts';
 import { ok, route, type Route } from '../contract.ts';
 import { nodeRoute } from './auth.ts';
 import { presentListing } from './present.ts';
-import { Amount, boundAmount, givenAmount, offset, Uuid, wholeNumber } from './wire.ts';
+import { Amount, boundAmount, givenAmount, LOOK_LIMIT, offset, Uuid, wholeNumber } from './wire.ts';
 
 const TAG = 'Grid: market';
 const PUBLISH_LIMIT = { name: 'grid-publish', max: 10, windowMs: MINUTE };
@@ -75,6 +75,7 @@ export const marketRoutes = ({ grid }: { grid: Grid }): Route[] => [
     summary: 'Browse the market',
     description: 'The oldest listing first; what is new is appended.',
     access: 'public',
+    addressLimit: LOOK_LIMIT,
     query: MarketQuery,
     replies: { 200: { description: 'One page, with what all that fits costs', schema: MarketShown } },
     handle: async (op, { query }) => {

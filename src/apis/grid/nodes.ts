@@ -5,7 +5,7 @@ import { ok, route, type Route } from '../contract.ts';
 import { nodeRoute } from './auth.ts';
 import { badgeSvg } from './badge.ts';
 import { presentMe, presentProfile } from './present.ts';
-import { Amount, Timestamp } from './wire.ts';
+import { Amount, LOOK_LIMIT, Timestamp } from './wire.ts';
 
 const TAG = 'Grid: nodes';
 const EARLY_ACCESS_LIMIT = { name: 'grid-early-access', max: 3, windowMs: MINUTE };
@@ -95,6 +95,7 @@ const badge = ({ grid }: { grid: Grid }): Route =>
     summary: 'A node’s badge, to be shown in a README',
     description: 'Browsers are welcome here.',
     access: 'public',
+    addressLimit: LOOK_LIMIT,
     params: z.object({ node_id: z.string() }),
     fails: ['not_found'],
     replies: { 200: { description: 'The picture', schema: z.string(), contentType: 'image/svg+xml' } },

@@ -33,7 +33,7 @@ export const presentSummary = (bounty: Bounty): z.input<typeof BountyList>['boun
   tags: bounty.tags,
   submission_count: bounty.submissionCount,
   creator_node_id: bounty.creatorId,
-  creator_cri: bounty.creatorReputation,
+  creator_cri: bounty.creatorCri,
   sealed: bounty.sealed,
   deadline_at: naiveOrNull(bounty.deadlineAt),
   created_at: naive(bounty.createdAt),

@@ -8,13 +8,19 @@ const TAG = 'Grid: nodes';
 const REGISTER_LIMIT = { name: 'grid-register', max: 5, windowMs: MINUTE };
 const VERIFY_LIMIT = { name: 'grid-verify', max: 10, windowMs: MINUTE };
 const MAX_TOKEN_LENGTH = 64;
+/** No sum of our primes comes near it. */
+const MAX_SOLUTION = 1_000_000;
 const INSTRUCTION = "Sum all prime numbers in 'payload', multiply by 0.5, and POST to /v1/node/verify";
 
 const SignupToken = z.string().min(1).max(MAX_TOKEN_LENGTH).nullish();
 const Registration = z.object({ node_id: NodeName, signup_token: SignupToken });
 const Verification = z.object({
   node_id: NodeName,
-  solution: z.number().meta({ examples: [67] }),
+  solution: z
+    .number()
+    .min(-MAX_SOLUTION)
+    .max(MAX_SOLUTION)
+    .meta({ examples: [67] }),
   signup_token: SignupToken.meta({ description: 'Sent again, to be linked to the node.' }),
 });
 
@@ -74,8 +80,10 @@ export const registrationRoutes = ({ grid }: { grid: Grid }): Route[] => [
     path: '/v1/node/verify',
     tag: TAG,
     summary: 'Solve the challenge and have the node',
-    description: 'Three wrong answers end the challenge.',
+    description:
+      'Three wrong answers end the challenge. A node that was registered with a credential is verified with it, or from the same address and with the first answer.',
     access: 'public',
+    recognises: true,
     addressLimit: VERIFY_LIMIT,
     idempotent: true,
     body: Verification,

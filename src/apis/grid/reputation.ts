@@ -4,7 +4,7 @@ import { SECOND } from '../../kernel/time.ts';
 import { ok, route, type Route } from '../contract.ts';
 import { naive, zoned } from './present.ts';
 import { presentFactors, presentPenalties } from './present-cri.ts';
-import { Timestamp } from './wire.ts';
+import { LOOK_LIMIT, Timestamp } from './wire.ts';
 
 const TAG = 'Grid: reputation';
 const MAX_TOKEN_LENGTH = 4_096;
@@ -78,6 +78,7 @@ const criRoute = ({ grid }: Domains): Route =>
     tag: TAG,
     summary: 'A node’s reputation index, and what it is made of',
     access: 'public',
+    addressLimit: LOOK_LIMIT,
     params: NodeParams,
     fails: ['not_found'],
     replies: { 200: { description: 'The index', schema: CriShown } },
@@ -105,6 +106,7 @@ const certificateRoute = ({ grid, publicUrl }: Domains): Route =>
     summary: 'A signed statement of a node’s reputation',
     description: 'A token (RS256) that anybody can check with the published key, for an hour.',
     access: 'public',
+    addressLimit: LOOK_LIMIT,
     params: NodeParams,
     fails: ['not_found'],
     replies: { 200: { description: 'The certificate', schema: CertificateShown } },

@@ -2,6 +2,10 @@ import { z } from 'zod';
 import { MAX_NODE_ID_LENGTH, MIN_NODE_ID_LENGTH, nearestTck, NODE_ID_PATTERN } from '../../domains/grid/index.ts';
 import type { NodeId } from '../../kernel/ids.ts';
 import type { Tck } from '../../kernel/money.ts';
+import { MINUTE } from '../../kernel/time.ts';
+
+/** Requests of one address for what is made of many rows. */
+export const LOOK_LIMIT = { name: 'grid-look', max: 600, windowMs: MINUTE };
 
 /** Schemas that several resources of this contract share. */
 
@@ -24,7 +28,10 @@ const NUMBER = /^\d{1,12}(\.\d{1,12})?$/;
 /** An amount that a client gives as a number, or as the text of one, to the nearest ten-thousandth. */
 export const givenAmount = ({ max, least }: { max: number; least?: number }) =>
   z
-    .union([z.number(), z.string().regex(NUMBER, { error: 'must be a decimal number' }).transform(Number)])
+    .union([
+      z.number().meta({ examples: [least ?? 1] }),
+      z.string().regex(NUMBER, { error: 'must be a decimal number' }).transform(Number),
+    ])
     .pipe(
       z
         .number()

@@ -1,9 +1,11 @@
 import { MINUTE } from '../../kernel/time.ts';
 import type { Api } from '../contract.ts';
 import { authRoutes } from './auth.ts';
+import { backupRoutes } from './backups.ts';
 import { catalogueRoutes } from './catalogue.ts';
 import { ErrorBody, presentError } from './errors.ts';
 import { powerRoutes } from './power.ts';
+import { scheduleRoutes } from './schedules.ts';
 import { serverRoutes, type ServersDomains } from './servers.ts';
 
 export type { ServersDomains } from './servers.ts';
@@ -16,7 +18,14 @@ const OWN = /^\/(auth\/(register|login|me)|billing|servers(\/.*)?|backups(\/.*)?
 export const serversApi = (domains: ServersDomains): Api => ({
   name: 'servers',
   title: 'Servers',
-  routes: [...authRoutes(domains), ...catalogueRoutes(domains), ...serverRoutes(domains), ...powerRoutes(domains)],
+  routes: [
+    ...authRoutes(domains),
+    ...catalogueRoutes(domains),
+    ...serverRoutes(domains),
+    ...powerRoutes(domains),
+    ...backupRoutes(domains),
+    ...scheduleRoutes(domains),
+  ],
   accountLimit: ACCOUNT_LIMIT,
   owns: (path) => OWN.test(path),
   presentError,

@@ -1,10 +1,21 @@
 import type { z } from 'zod';
-import type { Deployed, Plan, Server, ServerAccess, ServerState } from '../../domains/compute/index.ts';
+import type {
+  Backup,
+  BackupSchedule,
+  BackupState,
+  Deployed,
+  Plan,
+  Server,
+  ServerAccess,
+  ServerState,
+} from '../../domains/compute/index.ts';
 import type { Profile } from '../../domains/identity/index.ts';
 import { assert } from '../../kernel/errors.ts';
 import { MICROS_PER_CENT, toDecimal, type Usd } from '../../kernel/money.ts';
 import type { UserShown } from './auth.ts';
+import type { BackupShown } from './backups.ts';
 import type { PlanShown } from './catalogue.ts';
+import type { ScheduleShown } from './schedules.ts';
 import type { DeployedShown, ServerShown } from './wire.ts';
 
 /** From our nouns to the contract's JSON: pure functions. */
@@ -71,4 +82,32 @@ export const presentPlan = (plan: Plan): z.input<typeof PlanShown> => ({
   diskGb: plan.diskGb,
   monthlyPrice: presentPrice(plan.monthly),
   hourlyPrice: presentPrice(plan.hourly),
+});
+
+const BACKUP_STATUS = {
+  pending: 'PENDING',
+  available: 'AVAILABLE',
+  error: 'ERROR',
+  expired: 'EXPIRED',
+} as const satisfies Record<BackupState, string>;
+
+export const presentBackup = (backup: Backup): z.input<typeof BackupShown> => ({
+  id: backup.id,
+  label: backup.label,
+  status: BACKUP_STATUS[backup.state],
+  region: backup.region,
+  plan: backup.plan,
+  createdAt: backup.createdAt.toISOString(),
+  expiresAt: backup.expiresAt.toISOString(),
+  serverId: backup.serverId,
+  scheduled: backup.scheduled,
+  sizeBytes: backup.content?.bytes ?? null,
+  error: backup.failure ?? null,
+});
+
+export const presentSchedule = (schedule: BackupSchedule): z.input<typeof ScheduleShown> => ({
+  everyHours: schedule.everyHours,
+  keep: schedule.keep,
+  nextAt: schedule.nextAt.toISOString(),
+  skipped: schedule.skipped ?? null,
 });

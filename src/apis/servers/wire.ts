@@ -40,7 +40,7 @@ export const SshKey = z
     examples: [EXAMPLE_KEY],
   });
 
-const Label = z
+export const Label = z
   .string()
   .min(1)
   .max(MAX_LABEL_LENGTH)

@@ -44,13 +44,18 @@ export const deployServers = (
   world: ComputeWorld,
   op: AccountOp,
   orders: readonly ServerOrder[],
+  check?: Check,
 ): Promise<Deployed[]> =>
   deployAll(
     world,
     op,
     'hourly',
     orders.map((order, index) => wantedServer(world, op, order, index)),
+    check,
   );
+
+/** Looks once more, in the transaction of the deployment. */
+type Check = (tx: Tx) => Promise<void>;
 
 /**
  * Answers when SSH answers, or as it is after a while. Where it cannot be made nothing of it is left, and it costs
@@ -83,8 +88,9 @@ async function deployAll(
   op: AccountOp,
   offer: Offer,
   wanted: readonly NewServer[],
+  check?: Check,
 ): Promise<Deployed[]> {
-  const servers = await world.db.transact((tx) => reserve(world, tx, op, offer, wanted));
+  const servers = await world.db.transact((tx) => reserve(world, tx, op, { offer, wanted, check }));
   return servers.map((server) => ({
     server,
     rootPassword: server.password ? passwordOf(world.secret, server.id) : undefined,
@@ -96,13 +102,13 @@ async function reserve(
   world: ComputeWorld,
   tx: Tx,
   op: AccountOp,
-  offer: Offer,
-  wanted: readonly NewServer[],
+  { offer, wanted, check }: { offer: Offer; wanted: readonly NewServer[]; check: Check | undefined },
 ): Promise<Server[]> {
   const { accountId } = op.actor;
   await lockAccount(tx, accountId);
   const earlier = op.seed ? await found(tx, wanted) : [];
   if (earlier.length > 0) return earlier;
+  await check?.(tx);
   if ((await countLiving(tx, accountId, offer)) + wanted.length > MAX_SERVERS[offer]) throw tooMany(offer);
   for (const server of wanted) {
     const address = await addressFor(world, tx, offer);

@@ -71,7 +71,6 @@ export async function failWithin(
 /** Removes what there is of a server that is over. By anybody, any number of times. */
 export async function remove(world: ComputeWorld, op: Op, server: Server): Promise<void> {
   await world.machines.destroy(steadfast(op), server.machineId);
-  await world.disks?.release(steadfast(op), server);
   const now = world.clock.now();
   await world.db.transact(async (tx) => {
     const left = await lockServer(tx, server.id);

@@ -8,8 +8,12 @@ import {
   type Jobs,
   type SweepDefinition,
 } from '../../platform/jobs/index.ts';
-import type { ServerId } from '../../kernel/ids.ts';
+import type { BackupId, ServerId } from '../../kernel/ids.ts';
 import { accessTo, rotateKey, type ServerAccess } from './access.ts';
+import type { Backup, BackupSchedule } from './backups/backup.ts';
+import { settleBackup } from './backups/make.ts';
+import { backUp, deleteBackup, listBackups, restore } from './backups/request.ts';
+import { schedule, scheduleOf, unschedule } from './backups/schedule.ts';
 import { consoleOf } from './boot.ts';
 import { regionsAt, type Region } from './catalogue.ts';
 import { createInstance, deployServers, type Deployed, type InstanceOrder, type ServerOrder } from './deploy.ts';
@@ -23,6 +27,8 @@ import { tick } from './tick.ts';
 import type { ComputeWorld } from './world.ts';
 
 export type { ServerAccess } from './access.ts';
+export { BACKUP_KEPT_MS, MAX_BACKUPS, SCHEDULE_BOUNDS } from './backups/backup.ts';
+export type { Backup, BackupSchedule, BackupState } from './backups/backup.ts';
 export { PLAN_IDS, PLANS, REGION_IDS } from './catalogue.ts';
 export type { Plan, PlanId, Region, RegionId } from './catalogue.ts';
 export type { Deployed, InstanceOrder, ServerOrder } from './deploy.ts';
@@ -67,6 +73,26 @@ export type Compute = {
   powerOn(op: Op, offer: Offer, reference: string): Promise<Server>;
   /** The end of what it has printed on its console. */
   console(op: Op, offer: Offer, reference: string): Promise<string>;
+  /** It is `pending`. Throws `conflict` unless the server is up or while one is being made, `forbidden` (too many). */
+  backUp(op: AccountOp, reference: string): Promise<Backup>;
+  /** Newest first. */
+  backups(op: AccountOp): Promise<Backup[]>;
+  /** Throws `conflict` where it has expired. */
+  deleteBackup(op: AccountOp, reference: string): Promise<void>;
+  /** A new server like the one that was backed up. Throws what `deploy` does, `conflict` unless it is available. */
+  restore(
+    op: AccountOp,
+    reference: string,
+    wish: { sshKey?: string | undefined; name?: string | undefined },
+  ): Promise<Deployed>;
+  /** When a server is backed up by itself. Throws `not_found` where it is not. */
+  backupSchedule(op: Op, reference: string): Promise<BackupSchedule>;
+  scheduleBackups(
+    op: Op,
+    reference: string,
+    wish: Pick<BackupSchedule, 'everyHours' | 'keep'>,
+  ): Promise<BackupSchedule>;
+  unscheduleBackups(op: Op, reference: string): Promise<void>;
   regions(): Region[];
   /** For the proxy, without authorisation: the instance whose web port has this name, running or not. */
   bySubdomain(label: string): Promise<Server | undefined>;
@@ -74,20 +100,32 @@ export type Compute = {
   tick(op: Op): Promise<number>;
   /** Brings one server's machine to where its row says. */
   settle(op: Op, id: ServerId): Promise<void>;
+  /** Makes a backup, or removes what is left of it. */
+  settleBackup(op: Op, id: BackupId): Promise<void>;
   sweeps: readonly SweepDefinition[];
   jobs: readonly JobDefinition<never>[];
 };
 
-export type ComputeOptions = Omit<ComputeWorld, 'settleLater'> & { jobs: Pick<Jobs, 'enqueue'> };
+export type ComputeOptions = Omit<ComputeWorld, 'settleLater' | 'backUpLater'> & { jobs: Pick<Jobs, 'enqueue'> };
 
 type Settling = { id: ServerId };
+type BackingUp = { id: BackupId };
 const SETTLE: JobReference<Settling> = { name: 'compute.settle' };
 /** Machines that one process makes, starts or stops for servers at the same time. */
 const SETTLED_AT_ONCE = 8;
-const SETTLE_TIMEOUT_SECONDS = 15 * 60;
+/** A restored disk may be large. */
+const SETTLE_TIMEOUT_SECONDS = 60 * 60;
+const BACK_UP: JobReference<BackingUp> = { name: 'compute.back-up' };
+/** Backups that one process makes at the same time: each fills a processor. */
+const BACKED_UP_AT_ONCE = 2;
+const BACK_UP_TIMEOUT_SECONDS = 4 * 60 * 60;
 
 export function createCompute({ jobs, ...rest }: ComputeOptions): Compute {
-  const world: ComputeWorld = { ...rest, settleLater: (tx, id) => jobs.enqueue(tx, SETTLE, { id }) };
+  const world: ComputeWorld = {
+    ...rest,
+    settleLater: (tx, id) => jobs.enqueue(tx, SETTLE, { id }),
+    backUpLater: (tx, id) => jobs.enqueue(tx, BACK_UP, { id }),
+  };
   const { db } = world;
   return {
     deploy: (op, orders) => deployServers(world, op, orders),
@@ -105,6 +143,13 @@ export function createCompute({ jobs, ...rest }: ComputeOptions): Compute {
     powerOff: (op, offer, reference) => powerOff(world, op, offer, reference),
     powerOn: (op, offer, reference) => powerOn(world, op, offer, reference),
     console: (op, offer, reference) => consoleOf(world, op, offer, reference),
+    backUp: (op, reference) => backUp(world, op, reference),
+    backups: (op) => listBackups(world, op),
+    deleteBackup: (op, reference) => deleteBackup(world, op, reference),
+    restore: (op, reference, wish) => restore(world, op, reference, wish),
+    backupSchedule: (op, reference) => scheduleOf(world, op, reference),
+    scheduleBackups: (op, reference, wish) => schedule(world, op, reference, wish),
+    unscheduleBackups: (op, reference) => unschedule(world, op, reference),
     regions: () => regionsAt(world.place, world.home),
     bySubdomain: async (label) => {
       const slug = slugOf(label);
@@ -112,8 +157,16 @@ export function createCompute({ jobs, ...rest }: ComputeOptions): Compute {
     },
     tick: (op) => tick(world, op),
     settle: (op, id) => settle(world, op, id),
+    settleBackup: (op, id) => settleBackup(world, op, id),
     sweeps: [defineSweep({ name: 'compute.tick', everySeconds: 1, runDue: (op) => tick(world, op) })],
     jobs: [
+      defineJob<BackingUp>({
+        ...BACK_UP,
+        concurrency: BACKED_UP_AT_ONCE,
+        timeoutSeconds: BACK_UP_TIMEOUT_SECONDS,
+        lasts: 'long',
+        run: (op, { id }) => settleBackup(world, op, id),
+      }),
       defineJob<Settling>({
         ...SETTLE,
         concurrency: SETTLED_AT_ONCE,

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '../../kernel/errors.ts';
 import type { Op } from '../../kernel/op.ts';
 import { SECOND } from '../../kernel/time.ts';
@@ -12,6 +13,9 @@ import { steadfast, type ComputeWorld } from './world.ts';
 
 /** How long programs may take over their end when a server is stopped: it must be off soon after it is not paid. */
 export const STOP_GRACE_MS = 3 * SECOND;
+/** How long a caller waits for what he asked for, and how often is looked whether it is done. */
+const MAX_WAIT_MS = 30 * SECOND;
+const POLL_MS = 50;
 
 /** Brings a machine to where its server says that it is. By anybody, any number of times. */
 export async function move(world: ComputeWorld, op: Op, server: Server): Promise<void> {
@@ -56,7 +60,7 @@ export const powerOn = (world: ComputeWorld, op: Op, offer: Offer, reference: st
     return { ...server, power: 'on', moving: 'starting' };
   });
 
-/** Answers when it is done, or who is at it goes on without the caller. */
+/** Answers when it is done; what takes longer than a caller waits goes on without him. */
 async function switched(
   world: ComputeWorld,
   op: Op,
@@ -76,7 +80,18 @@ async function switched(
     return next;
   });
   await settle(world, steadfast(op), server.id);
-  return (await findServer(world.db, server.id)) ?? server;
+  return untilMoved(world, op, server);
+}
+
+/** Somebody else may be at it already, who was woken by the change itself. */
+async function untilMoved(world: ComputeWorld, { signal }: Op, server: Server): Promise<Server> {
+  let seen = server;
+  for (let waitedMs = 0; waitedMs < MAX_WAIT_MS && !signal.aborted; waitedMs += POLL_MS) {
+    seen = (await findServer(world.db, server.id)) ?? server;
+    if (!seen.moving) break;
+    await sleep(POLL_MS);
+  }
+  return seen;
 }
 
 const factOf = (moving: Moving | undefined) =>

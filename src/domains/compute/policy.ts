@@ -6,10 +6,8 @@ import { isShown, type Offer, type Server } from './server.ts';
 import { findServer, lockServer } from './store.ts';
 
 /** A server is its account's; the platform and its operator may use it too. */
-const mayUse = ({ actor }: Op, server: Server): boolean =>
-  actor.kind === 'system' ||
-  actor.kind === 'admin' ||
-  (actor.kind === 'account' && actor.accountId === server.accountId);
+export const mayUse = ({ actor }: Op, { accountId }: Pick<Server, 'accountId'>): boolean =>
+  actor.kind === 'system' || actor.kind === 'admin' || (actor.kind === 'account' && actor.accountId === accountId);
 
 const MISSING = { hourly: 'Server not found', monthly: 'Compute instance not found' } as const;
 const missing = (offer: Offer): AppError => new AppError('not_found', MISSING[offer]);

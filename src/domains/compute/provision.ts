@@ -3,6 +3,7 @@ import { AppError, isAppError } from '../../kernel/errors.ts';
 import { newId, type Op } from '../../kernel/op.ts';
 import { SECOND } from '../../kernel/time.ts';
 import { STANDING_LEASE_MS } from '../machines/index.ts';
+import { prepareDisk } from './backups/disk.ts';
 import { payFirst } from './billing.ts';
 import { wakeUp } from './boot.ts';
 import { failWithin } from './end.ts';
@@ -26,15 +27,16 @@ export async function provision(world: ComputeWorld, op: Op, server: Server): Pr
     return 'done';
   } catch (error) {
     // Whoever is told to stop leaves it to another.
-    if (op.signal.aborted) throw error;
+    if (op.signal.aborted || isForLater(error)) throw error;
     world.log.warn({ serverId: server.id, machineId: server.machineId, err: error }, 'a server could not be made');
     return await nextAttempt(world, op, server, error);
   }
 }
 
-async function makeMachine({ machines, ssh, disks, secret }: ComputeWorld, op: Op, server: Server): Promise<void> {
+async function makeMachine(world: ComputeWorld, op: Op, server: Server): Promise<void> {
+  const { machines, ssh, secret } = world;
   const { id, machineId, accountId, limits, name, address, restoredFrom } = server;
-  const snapshot = restoredFrom === undefined ? undefined : await disks?.prepare(op, server);
+  const snapshot = restoredFrom === undefined ? undefined : await prepareDisk(world, op, server);
   await machines.start(op, {
     id: machineId,
     accountId,
@@ -51,6 +53,9 @@ async function makeMachine({ machines, ssh, disks, secret }: ComputeWorld, op: O
     ...(server.password && { password: passwordOf(secret, id) }),
   });
 }
+
+/** What a process that died was at is not free yet: that is no failure. */
+const isForLater = (error: unknown): boolean => isAppError(error, 'conflict') && error.retryAfterSeconds !== undefined;
 
 /** What a client sees first of an SSH server. */
 async function untilSshAnswers({ ssh }: ComputeWorld, op: Op, { machineId }: Server): Promise<void> {
@@ -78,7 +83,6 @@ async function activate(world: ComputeWorld, op: Op, { id, machineId }: Server):
   });
   if (!active) return;
   await wakeUp(world, op, active);
-  await world.disks?.release(steadfast(op), active);
 }
 
 /** Nothing of the machine is left; another is tried, and after a few the server is in error and its money back. */

@@ -3,6 +3,7 @@ import { isAppError } from '../../kernel/errors.ts';
 import type { ServerId } from '../../kernel/ids.ts';
 import type { Op } from '../../kernel/op.ts';
 import { remove } from './end.ts';
+import { releaseDisk } from './backups/disk.ts';
 import { move } from './move.ts';
 import { provision } from './provision.ts';
 import type { Server } from './server.ts';
@@ -46,6 +47,7 @@ async function whileClaimed(world: ComputeWorld, op: Op, server: Server, claim: 
 }
 
 async function work(world: ComputeWorld, op: Op, server: Server): Promise<Progress> {
+  if (server.restoredFrom !== undefined && server.state !== 'provisioning') await releaseDisk(world, op, server);
   switch (server.state) {
     case 'provisioning':
       return provision(world, op, server);

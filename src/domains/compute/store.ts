@@ -197,6 +197,11 @@ export async function saveServer(tx: Tx, server: Server): Promise<void> {
   );
 }
 
+/** The copy that its disk began as is not there any more. */
+export async function forgetRestored(tx: Tx, id: ServerId): Promise<void> {
+  await tx.query(`update servers set restored_from = null where id = $1`, [id]);
+}
+
 /**
  * Those whose next period is due, first due first, locked; what another process has in hand is left to it. `besides`
  * are those that could not be done just now.
@@ -223,11 +228,13 @@ export async function savePaid(tx: Tx, paid: readonly Server[]): Promise<void> {
   );
 }
 
-/** Accounts with servers that are off for want of money, and what the cheapest of these needs. */
+/** Accounts with servers that are off for want of money only, and what the cheapest of these needs. */
 export const suspendedAccounts = async (db: Db): Promise<{ accountId: AccountId; least: bigint }[]> =>
   (
     await db.query<{ account_id: AccountId; least: bigint }>(
-      `select account_id, min(period_micros) as least from servers where state = 'suspended' group by account_id`,
+      `select account_id, min(period_micros) as least from servers
+        where state = 'suspended' and account_id not in (select account_id from server_holds)
+        group by account_id`,
     )
   ).map(({ account_id: accountId, least }) => ({ accountId, least }));
 
@@ -243,12 +250,15 @@ export const lockSuspended = async (tx: Tx, accountId: AccountId): Promise<Serve
 export const suspendedBefore = async (db: Db, before: Date, limit: number): Promise<ServerId[]> =>
   (
     await db.query<{ id: ServerId }>(
-      `select id from servers where state = 'suspended' and suspended_at <= $1 order by suspended_at limit $2`,
+      `select id from servers
+        where state = 'suspended' and suspended_at <= $1 and account_id not in (select account_id from server_holds)
+        order by suspended_at limit $2`,
       [before, limit],
     )
   ).map(({ id }) => id);
 
-const UNSETTLED = `(state in ('provisioning', 'destroying') or moving is not null or (state = 'error' and not machine_removed))`;
+const UNSETTLED = `(state in ('provisioning', 'destroying') or moving is not null or (state = 'error' and not machine_removed)
+                     or (restored_from is not null and state <> 'destroyed'))`;
 
 /**
  * What nobody has worked on for so long, by the database's clock: whoever was to do it is dead, or failed. Whoever asks

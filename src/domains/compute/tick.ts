@@ -5,8 +5,10 @@ import type { Tx } from '../../platform/db.ts';
 import { followFacts, type Fact } from '../../platform/outbox.ts';
 import { available, chargeOf } from './billing.ts';
 import { wallet } from '../ledger/index.ts';
+import { holdServers, releaseServers, switchOffHeld } from './hold.ts';
 import { endWithin, failWithin } from './end.ts';
 import { tell } from './facts.ts';
+import { tickBackups } from './backups/tick.ts';
 import { affordable, begin, periodsDue, prepay, rest } from './money.ts';
 import { GRACE_MS, type Server } from './server.ts';
 import {
@@ -33,13 +35,16 @@ const FOLLOWER = 'compute';
 export async function tick(world: ComputeWorld, op: Op): Promise<number> {
   const followed = await followFacts(world.db, FOLLOWER, (tx, fact) => follow(world, tx, op, fact));
   const billed = await billAll(world, op);
+  const held = await switchOffHeld(world, op);
   const resumed = await resumePaid(world, op);
   const ended = await endForgotten(world, op);
   const left = await takeUpLeft(world);
-  return followed + billed + resumed + ended + left;
+  return followed + billed + held + resumed + ended + left + (await tickBackups(world, op));
 }
 
 async function follow(world: ComputeWorld, tx: Tx, op: Op, fact: Fact): Promise<void> {
+  if (fact.type === 'account.held') return holdServers(tx, fact);
+  if (fact.type === 'account.released') return releaseServers(tx, op, fact);
   if (fact.type !== 'machine.destroyed' && fact.type !== 'machine.recovered') return;
   const machineId = parseId('machine', fact.subject);
   const server = machineId && (await lockByMachine(tx, machineId));

@@ -1,12 +1,12 @@
-import type { ServerId, SnapshotId } from '../../kernel/ids.ts';
+import type { BackupId, ServerId } from '../../kernel/ids.ts';
 import type { Op } from '../../kernel/op.ts';
 import type { Clock } from '../../kernel/time.ts';
+import type { BlobStore } from '../../platform/blob/index.ts';
 import type { Database, Tx } from '../../platform/db.ts';
 import type { Log } from '../../platform/log.ts';
 import type { Ledger } from '../ledger/index.ts';
 import type { Machines, Ssh } from '../machines/index.ts';
 import type { RegionId } from './catalogue.ts';
-import type { Server } from './server.ts';
 
 /** What the verbs of this domain stand on. */
 export type ComputeWorld = {
@@ -28,15 +28,10 @@ export type ComputeWorld = {
   home: RegionId | undefined;
   /** Has a server's machine brought to where its row says, once the transaction has committed. */
   settleLater: (tx: Tx, id: ServerId) => Promise<void>;
-  /** Puts the disk that a restored server begins with beside the machines, and takes it away again. */
-  disks?: DiskSource | undefined;
-};
-
-export type DiskSource = {
-  /** A snapshot of the server's account that its machine can begin as a copy of. Any number of times. */
-  prepare(op: Op, server: Server): Promise<SnapshotId>;
-  /** It has begun, or never will. Any number of times. */
-  release(op: Op, server: Server): Promise<void>;
+  /** Has a backup brought to where its row says, once the transaction has committed. */
+  backUpLater: (tx: Tx, id: BackupId) => Promise<void>;
+  /** Where backups are kept. */
+  blobs: BlobStore;
 };
 
 /** The same op for what has to be done also when the caller has gone. */

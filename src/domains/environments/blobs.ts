@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { link, mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 
@@ -20,8 +20,12 @@ export type Blobs = {
   put(content: Uint8Array | string): Promise<Sha256>;
   putStream(content: AsyncIterable<Uint8Array>): Promise<{ sha256: Sha256; bytes: number }>;
   has(sha256: Sha256): Promise<boolean>;
+  /** How large a content is; undefined where it is not there. */
+  bytesOf(sha256: Sha256): Promise<number | undefined>;
   read(sha256: Sha256): Promise<Buffer>;
   stream(sha256: Sha256): Readable;
+  /** Removes contents that came before a time and are not among those that are used; answers how many. */
+  removeOthers(used: ReadonlySet<Sha256>, before: Date): Promise<number>;
   /** Removes what imports that died have left before a time; answers how many. */
   removeDrafts(before: Date): Promise<number>;
 };
@@ -45,14 +49,12 @@ export function openBlobs(dir: string): Blobs {
     }
   }
 
-  /** Of two who bring the same content at once, the second finds it there. */
+  /** Of two who bring the same content, the second puts it in the place of the first, as new as it is. */
   async function name(draft: string, sha256: Sha256): Promise<void> {
     const path = pathOf(sha256);
     const folder = join(path, '..');
     await mkdir(folder, { recursive: true });
-    await link(draft, path).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error;
-    });
+    await rename(draft, path);
     await flushFolder(folder);
   }
 
@@ -64,8 +66,19 @@ export function openBlobs(dir: string): Blobs {
     },
     putStream,
     has,
+    bytesOf: (sha256) => stat(pathOf(sha256)).then(({ size }) => size, nowhere),
     read: (sha256) => readFile(pathOf(sha256)),
     stream: (sha256) => createReadStream(pathOf(sha256)),
+    async removeOthers(used, before) {
+      let removed = 0;
+      for (const folder of (await readdir(dir).catch(noFolder)).filter((one) => one.length === FOLDER_DIGITS))
+        for (const sha256 of await readdir(join(dir, folder))) {
+          if (!HASH.test(sha256) || used.has(sha256) || (await stat(pathOf(sha256))).mtime > before) continue;
+          await rm(pathOf(sha256), { force: true });
+          removed++;
+        }
+      return removed;
+    },
     async removeDrafts(before) {
       const names = await readdir(join(dir, DRAFTS)).catch(noFolder);
       const drafts = names.map((draft) => join(dir, DRAFTS, draft));
@@ -107,6 +120,11 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 function noFolder(error: NodeJS.ErrnoException): string[] {
   if (error.code !== 'ENOENT') throw error;
   return [];
+}
+
+function nowhere(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
+  return undefined;
 }
 
 function absent(error: NodeJS.ErrnoException): false {

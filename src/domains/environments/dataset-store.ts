@@ -230,6 +230,24 @@ async function becomeLatest(tx: Tx, id: SampleId): Promise<void> {
   );
 }
 
+/**
+ * Held by whoever names contents until the row that names them is there, and by the one who removes what nobody names
+ * alone: so no content goes between the look at it and the row.
+ */
+export const lockContents = async (tx: Tx, how: 'shared' | 'alone'): Promise<void> => {
+  const lock = how === 'alone' ? 'pg_advisory_xact_lock' : 'pg_advisory_xact_lock_shared';
+  await tx.query(`select ${lock}(hashtextextended('env_contents', 0))`);
+};
+
+/** The trees of all versions of all samples. */
+export const treesInUse = async (db: Db): Promise<string[]> =>
+  (
+    await db.query<{ tree: string }>(
+      `select distinct tree from env_samples, unnest(array[workspace_tree, tests_tree, solution_tree, context_tree]) tree
+        where tree is not null`,
+    )
+  ).map(({ tree }) => tree);
+
 /** Locks a dataset against other writers of its samples; false where there is none of that name. */
 export const lockDataset = async (tx: Tx, name: string): Promise<boolean> =>
   (await tx.query(`select 1 from env_datasets where name = $1 for update`, [name])).length === 1;

@@ -29,7 +29,7 @@ export async function diff({ db, machines }: EnvironmentsWorld, op: AccountOp, s
   const session = await readySession(db, op, sessionId);
   await db.transact((tx) => noteActivity(tx, session.id, op.now));
   const sample = await findSample(db, session.sample);
-  if (sample?.trees.workspace === undefined)
+  if (!sample || (sample.trees.workspace === undefined && sample.recipe.grades === 'disk'))
     throw new AppError('conflict', 'The sample has no workspace that a difference could be told of');
   const command = ['/bin/sh', '-c', SCRIPT, 'sh', sample.recipe.workdir];
   const limits = { timeoutMs: DIFF_TIMEOUT_MS, maxOutputBytes: MAX_DIFF_BYTES };

@@ -1,8 +1,9 @@
 import { AppError, isAppError } from '../../kernel/errors.ts';
 import { newId, type Op } from '../../kernel/op.ts';
+import { after, DAY } from '../../kernel/time.ts';
 import type { Database, Tx } from '../../platform/db.ts';
 import type { Blobs } from './blobs.ts';
-import { insertVersion, lockDataset, writeDataset } from './dataset-store.ts';
+import { insertVersion, lockContents, lockDataset, treesInUse, writeDataset } from './dataset-store.ts';
 import { readHarbor, type FolderTrees } from './formats/harbor.ts';
 import type { BroughtFolder } from './formats/folder.ts';
 import { readSwebench } from './formats/swebench.ts';
@@ -17,11 +18,11 @@ import {
   type SampleState,
   type SampleTrees,
 } from './sample.ts';
-import { checkFiles, keepTree } from './tree.ts';
+import { checkFiles, contentsOf, keepTree } from './tree.ts';
 
 /** One sample as somebody brings it: a line of a JSONL file, or a folder. */
 export type Brought =
-  | { format: 'swebench'; line: string }
+  | { format: 'swebench'; line: string; folder?: BroughtFolder | undefined }
   | { format: Exclude<Format, 'swebench'>; folder: BroughtFolder };
 
 /** What became of one sample; with every one that was brought, in order, nothing is lost. */
@@ -71,12 +72,21 @@ export async function importSamples(
   return results;
 }
 
+/** Contents are removed a few times a day; that it happens twice to one import is a defect. */
+const MAX_TRIES = 3;
+/** What was sent waits so long for the import that names it. */
+const UNUSED_LIVE_MS = DAY;
+
 type Order = { dataset: string; brought: Brought; label: string; trusted: boolean };
 
 async function importOne(deps: ImportDeps, op: Op, order: Order): Promise<ImportResult> {
   try {
     const { draft, trees } = read(order.brought);
-    return await keep(deps, op, order, draft, await keepTrees(deps.blobs, trees));
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const result = await keep(deps, op, order, draft, await keepTrees(deps.blobs, trees));
+      if (result !== 'contents gone') return result;
+    }
+    throw new AppError('conflict', 'What the sample is made of was removed meanwhile');
   } catch (error) {
     if (!isAppError(error, 'invalid')) throw error;
     return { sampleId: nameOf(order.brought), outcome: 'refused', state: undefined, reason: error.message };
@@ -94,8 +104,8 @@ function read(brought: Brought): Read {
 }
 
 function readAs(brought: Brought): Read {
-  if (brought.format === 'swebench') return { draft: readSwebench(brought.line), trees: undefined };
-  checkFiles(brought.folder.files);
+  checkFiles(brought.folder?.files ?? []);
+  if (brought.format === 'swebench') return readSwebench(brought.line, brought.folder);
   return brought.format === 'harbor' ? readHarbor(brought.folder) : readTerminalBench(brought.folder);
 }
 
@@ -112,17 +122,19 @@ async function keepTrees(blobs: Blobs, trees: FolderTrees | undefined): Promise<
   };
 }
 
-/** Files are there before the row that names them. */
+/** Files are there before the row that names them: where one is gone again, nothing is written. */
 async function keep(
-  { db, requestCheck }: ImportDeps,
+  { db, blobs, requestCheck }: ImportDeps,
   op: Op,
   { dataset, label, trusted }: Order,
   draft: SampleDraft,
   trees: SampleTrees,
-): Promise<ImportResult> {
+): Promise<ImportResult | 'contents gone'> {
   const runnable = trusted ? 'offered' : 'unchecked';
   const state = draft.notRunnable === undefined ? runnable : 'not_runnable';
   return db.transact(async (tx) => {
+    await lockContents(tx, 'shared');
+    if (!(await areThere(blobs, trees))) return 'contents gone';
     if (!(await lockDataset(tx, dataset))) throw new AppError('not_found', 'Dataset not found');
     const id = newId(op, 'sample', label);
     const { sample, outcome } = await insertVersion(tx, { id, dataset, draft, trees, state, now: op.now });
@@ -130,6 +142,20 @@ async function keep(
     return { sampleId: sample.sampleId, outcome, state: sample.state, reason: sample.reason };
   });
 }
+
+async function areThere(blobs: Blobs, trees: SampleTrees): Promise<boolean> {
+  const named = Object.values(trees).filter((tree) => tree !== undefined);
+  for (const tree of named) if (!(await blobs.has(tree))) return false;
+  for (const content of await contentsOf(blobs, named)) if (!(await blobs.has(content))) return false;
+  return true;
+}
+
+/** Removes contents that no version of a sample is made of, and that have waited a day for one; answers how many. */
+export const removeUnused = ({ db, blobs }: Pick<ImportDeps, 'db' | 'blobs'>, op: Op): Promise<number> =>
+  db.transact(async (tx) => {
+    await lockContents(tx, 'alone');
+    return blobs.removeOthers(await contentsOf(blobs, await treesInUse(tx)), after(op.now, -UNUSED_LIVE_MS));
+  });
 
 /** What to call a sample that could not be read. */
 function nameOf(brought: Brought): string {

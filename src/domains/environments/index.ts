@@ -20,7 +20,7 @@ import { diff } from './diff.ts';
 import { download, type Download } from './download.ts';
 import { carryOut, exec, type CommandRequest } from './exec.ts';
 import { follow, type Followed } from './follow.ts';
-import { importSamples, openDataset, type Brought, type ImportResult } from './import.ts';
+import { importSamples, openDataset, removeUnused, type Brought, type ImportResult } from './import.ts';
 import type { Interaction, Stream } from './interaction.ts';
 import { CHECK, EXEC, REMOVE, START, VERIFY } from './job-names.ts';
 import { close, extend } from './life.ts';
@@ -92,6 +92,8 @@ export type Environments = {
     name: string,
     about: Partial<Pick<Dataset, 'description' | 'grading' | 'reveals'>>,
   ): Promise<Dataset>;
+  /** Keeps a content that an import will name. */
+  keepContent(op: Op, content: AsyncIterable<Uint8Array>): Promise<{ sha256: string; bytes: number }>;
   importSamples(op: Op, dataset: string, brought: readonly Brought[]): Promise<ImportResult[]>;
   /** Every sample of a dataset and what became of it. */
   summary(op: Op, dataset: string): Promise<SampleSummary[]>;
@@ -151,6 +153,7 @@ export function createEnvironments({ dir, ...options }: EnvironmentsOptions): En
     download: (_op, name, about) => download(world, name, about),
 
     openDataset: (op, name, about) => openDataset(db, op, name, about),
+    keepContent: (_op, content) => blobs.putStream(upTo(content, MAX_CONTENT_BYTES)),
     importSamples: async (op, name, brought) => {
       await dataset(name);
       return importSamples(importing, op, name, brought);
@@ -172,6 +175,18 @@ export function createEnvironments({ dir, ...options }: EnvironmentsOptions): En
   };
 }
 
+/** One file of a sample. */
+const MAX_CONTENT_BYTES = 2_000_000_000;
+
+async function* upTo(content: AsyncIterable<Uint8Array>, most: number): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  for await (const chunk of content) {
+    bytes += chunk.length;
+    if (bytes > most) throw new AppError('too_large', `A file has at most ${most} bytes`);
+    yield chunk;
+  }
+}
+
 type SessionVerbs = Omit<
   Environments,
   | 'datasets'
@@ -179,6 +194,7 @@ type SessionVerbs = Omit<
   | 'dataset'
   | 'download'
   | 'openDataset'
+  | 'keepContent'
   | 'importSamples'
   | 'summary'
   | 'recheck'
@@ -265,5 +281,10 @@ const sweepsOf = (world: EnvironmentsWorld): SweepDefinition[] => [
     name: 'environments.remove-drafts',
     everySeconds: HOUR / SECOND,
     runDue: (op) => world.blobs.removeDrafts(after(op.now, -DRAFTS_LIVE_MS)),
+  }),
+  defineSweep({
+    name: 'environments.remove-unused',
+    everySeconds: (6 * HOUR) / SECOND,
+    runDue: (op) => removeUnused(world, op),
   }),
 ];

@@ -20,15 +20,18 @@ export const BASELINE = '/var/lib/freehold/baseline.git';
 /** Puts the sample's workspace into a new machine: as a repository of its user's, with one commit. */
 export async function layOut(hands: Hands, op: Op, machineId: MachineId, { recipe, trees }: Sample): Promise<void> {
   // The image has what such a sample works on; where it has not even the folder, there is one to begin in.
-  if (trees.workspace === undefined)
-    return asRoot(hands, op, machineId, '[ -d "$1" ] || { mkdir -p -- "$1" && chown "user:$(id -g user)" -- "$1"; }', [
-      recipe.workdir,
-    ]);
+  if (trees.workspace === undefined) {
+    await asRoot(hands, op, machineId, ENSURE_FOLDER, [recipe.workdir]);
+    if (recipe.grades === 'workspace') await asRoot(hands, op, machineId, KEEP_BASELINE, [recipe.workdir]);
+    return;
+  }
   await clearFolder(hands, op, machineId, recipe.workdir);
   await placeTree(hands, op, machineId, trees.workspace, recipe.workdir);
   await asRoot(hands, op, machineId, 'chown -R -h "user:$(id -g user)" -- "$1"', [recipe.workdir]);
   await asRoot(hands, op, machineId, KEEP_BASELINE, [recipe.workdir]);
 }
+
+const ENSURE_FOLDER = '[ -d "$1" ] || { mkdir -p -- "$1" && chown "user:$(id -g user)" -- "$1"; }';
 
 /** An empty folder of the user's. */
 export const clearFolder = (hands: Hands, op: Op, machineId: MachineId, path: string): Promise<void> =>

@@ -28,7 +28,7 @@ export async function pay(
       { account: REVENUE, amount: owed },
     ],
   });
-  return { ...session, meter, transfers: session.transfers + 1 };
+  return { ...session, meter, transfers: session.transfers + 1, spent: usd(session.spent + owed) };
 }
 
 /** `2026-03-13 12:01:00 UTC` */

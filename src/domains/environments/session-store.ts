@@ -32,6 +32,7 @@ type SessionRow = {
   paid_ms: bigint;
   running_since: Date | null;
   transfers: number;
+  spent_micros: bigint;
 };
 
 const sessionOf = (row: SessionRow): Session => ({
@@ -62,6 +63,7 @@ const sessionOf = (row: SessionRow): Session => ({
     runningSince: row.running_since ?? undefined,
   },
   transfers: row.transfers,
+  spent: usd(row.spent_micros),
 });
 
 export type NewSession = Pick<
@@ -135,10 +137,12 @@ export const listSessions = async (db: Db, accountId: AccountId, limit: number):
   ).map(sessionOf);
 
 /** Writes what the meter shows and what became of the session. The caller holds its lock. */
-export async function writeMeter(tx: Tx, { id, meter, transfers }: Session): Promise<void> {
+export async function writeMeter(tx: Tx, { id, meter, transfers, spent }: Session): Promise<void> {
   await tx.query(
-    `update env_sessions set used_ms = $2, paid_ms = $3, running_since = $4, paid_until = $5, transfers = $6 where id = $1`,
-    [id, meter.usedMs, meter.paidMs, meter.runningSince ?? null, paidUntil(meter) ?? null, transfers],
+    `update env_sessions
+        set used_ms = $2, paid_ms = $3, running_since = $4, paid_until = $5, transfers = $6, spent_micros = $7
+      where id = $1`,
+    [id, meter.usedMs, meter.paidMs, meter.runningSince ?? null, paidUntil(meter) ?? null, transfers, spent],
   );
 }
 
@@ -147,7 +151,7 @@ export async function writeReady(tx: Tx, session: Session, now: Date): Promise<v
   await tx.query(
     `update env_sessions
         set state = 'ready', ready_at = $2, active_at = $2, used_ms = $3, paid_ms = $4, running_since = $5,
-            paid_until = $6, transfers = $7
+            paid_until = $6, transfers = $7, spent_micros = $8
       where id = $1`,
     [
       session.id,
@@ -157,6 +161,7 @@ export async function writeReady(tx: Tx, session: Session, now: Date): Promise<v
       meter.runningSince ?? null,
       paidUntil(meter) ?? null,
       session.transfers,
+      session.spent,
     ],
   );
 }
@@ -170,7 +175,7 @@ export async function writeEnd(
   await tx.query(
     `update env_sessions
         set state = $2, ended_at = $3, error_code = $4, error_message = $5, used_ms = $6, paid_ms = $7,
-            running_since = null, paid_until = null, transfers = $8
+            running_since = null, paid_until = null, transfers = $8, spent_micros = $9
       where id = $1`,
     [
       session.id,
@@ -181,6 +186,7 @@ export async function writeEnd(
       meter.usedMs,
       meter.paidMs,
       session.transfers,
+      session.spent,
     ],
   );
 }

@@ -33,6 +33,8 @@ export type Session = {
   meter: Meter;
   /** Movements of its money so far. */
   transfers: number;
+  /** What it has cost so far; what is paid ahead is in it until the session is over. */
+  spent: Usd;
 };
 
 export type SessionState = 'creating' | 'ready' | EndState;

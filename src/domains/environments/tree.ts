@@ -5,6 +5,8 @@ import type { Blobs, Sha256 } from './blobs.ts';
 /** A file of a sample as it was brought. Links are kept as they are and followed by nobody but a machine. */
 export type BroughtFile =
   | { kind: 'file'; path: string; executable: boolean; content: Buffer }
+  /** Its content was sent before, since it is large. */
+  | { kind: 'kept'; path: string; executable: boolean; sha256: Sha256 }
   | { kind: 'link'; path: string; target: string };
 
 /** A file of a tree as it is kept: its content under its hash. */
@@ -59,24 +61,32 @@ const ancestorsOf = (path: string): string[] =>
 export async function keepTree(blobs: Blobs, files: readonly BroughtFile[]): Promise<Sha256> {
   checkFiles(files);
   const entries: TreeEntry[] = [];
-  for (const file of files.toSorted((a, b) => (a.path < b.path ? -1 : 1)))
-    entries.push(
-      file.kind === 'link'
-        ? { kind: 'link', path: file.path, target: file.target }
-        : {
-            kind: 'file',
-            path: file.path,
-            executable: file.executable,
-            sha256: await blobs.put(file.content),
-            bytes: file.content.length,
-          },
-    );
+  for (const file of files.toSorted((a, b) => (a.path < b.path ? -1 : 1))) entries.push(await entryOf(blobs, file));
   return blobs.put(JSON.stringify(entries));
+}
+
+async function entryOf(blobs: Blobs, file: BroughtFile): Promise<TreeEntry> {
+  const { path } = file;
+  if (file.kind === 'link') return { kind: 'link', path, target: file.target };
+  const { executable } = file;
+  if (file.kind === 'file')
+    return { kind: 'file', path, executable, sha256: await blobs.put(file.content), bytes: file.content.length };
+  const bytes = await blobs.bytesOf(file.sha256);
+  if (bytes === undefined) throw new AppError('invalid', `The content of ${path} was not sent`);
+  return { kind: 'file', path, executable, sha256: file.sha256, bytes };
 }
 
 /** A tree that this store has kept. */
 export const readTree = async (blobs: Blobs, hash: Sha256): Promise<Tree> =>
   JSON.parse((await blobs.read(hash)).toString()) as Tree;
+
+/** The names of all contents that some trees are made of, the trees themselves among them. */
+export async function contentsOf(blobs: Blobs, trees: readonly Sha256[]): Promise<Set<Sha256>> {
+  const found = new Set<Sha256>(trees);
+  for (const tree of trees)
+    for (const entry of await readTree(blobs, tree)) if (entry.kind === 'file') found.add(entry.sha256);
+  return found;
+}
 
 /** A kept tree as entries of an archive, all of them below `folder`, or where they are. */
 export const archiveOf = (blobs: Blobs, tree: Tree, folder = ''): ArchiveEntry[] =>

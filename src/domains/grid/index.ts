@@ -1,6 +1,9 @@
 import type { SweepDefinition } from '../../platform/jobs/index.ts';
+import { createBenchmarks } from './benchmarks/index.ts';
 import { createBounties } from './bounties/index.ts';
+import { createBridge } from './bridge/index.ts';
 import { createEscrows } from './escrow/index.ts';
+import { createFigures } from './figures/index.ts';
 import { createHooks } from './hooks/index.ts';
 import { createMarket } from './market/index.ts';
 import { createNodes } from './nodes/index.ts';
@@ -9,6 +12,10 @@ import { createSandbox } from './sandbox/index.ts';
 import { createSigning } from './signing.ts';
 import type { GridWorld } from './world.ts';
 
+export type { Run } from './benchmarks/run.ts';
+export type { VerifiedSkill } from './benchmarks/store.ts';
+export type { BenchmarkCase, Suite } from './benchmarks/suite.ts';
+export type { CaseVerdict } from './benchmarks/verdict.ts';
 export {
   BOUNTY_CATEGORIES,
   BOUNTY_STATES,
@@ -23,12 +30,26 @@ export {
 export type { Award, Cancellation } from './bounties/end.ts';
 export type { ShownSubmission } from './bounties/index.ts';
 export { BOUNTY_SORTS } from './bounties/store.ts';
+export { CAPABILITIES, type Capability } from './bridge/capability.ts';
+export type { Watched } from './bridge/watch.ts';
+export type { Discovered } from './bridge/store.ts';
+export { PERIODS, type AllFigures } from './figures/index.ts';
+export type { NamedEntry } from './figures/books.ts';
 export { MAX_NODE_ID_LENGTH, MIN_NODE_ID_LENGTH, NODE_ID_PATTERN, type Node } from './nodes/node.ts';
 export { MAX_CANARY } from './nodes/canary.ts';
 export { CHALLENGE_MS } from './nodes/challenge.ts';
+export { splitOf, type Escrow, type EscrowState } from './escrow/escrow.ts';
+export type { CreatedTask, TaskOrder } from './escrow/create-task.ts';
+export type { RecordedDecision, RecordedValidation } from './escrow/decision.ts';
+export type { Receipt } from './escrow/receipt.ts';
+export type { Simulation } from './escrow/simulate.ts';
+export type { Listed as ListedTask } from './escrow/task-store.ts';
+export type { GridTask, GridTaskStatus, Via } from './escrow/task.ts';
+export type { Outcome as SettleOutcome, Tally } from './escrow/tend.ts';
+export { MAX_VALIDATOR_NAME_LENGTH, VALIDATOR_TYPES } from './escrow/validators.ts';
 export { SESSION_SECONDS } from './nodes/session.ts';
 export type { Activity } from './nodes/store.ts';
-export { asNumber, decimals, INITIAL_BALANCE, LISTING_FEE, nearestTck, shortDecimals } from './money.ts';
+export { asNumber, decimals, INITIAL_BALANCE, LISTING_FEE, nearestTck, PIONEER_BONUS, shortDecimals } from './money.ts';
 export { MAX_CATEGORY_LENGTH, MAX_LABEL_LENGTH, MAX_PRICE, SKILL_TYPES, type Skill } from './market/skill.ts';
 export type { PriceStats } from './market/store.ts';
 export type { Rating } from './reputation/certificate.ts';
@@ -45,8 +66,9 @@ export {
   type Penalty,
 } from './reputation/cri.ts';
 export { LEAST_LEVEL, levelOf, LEVELS, progressOf, type Level, type Progress } from './reputation/levels.ts';
+export { GENESIS_SEATS, PIONEER_JOBS, PIONEER_SEATS } from './reputation/badges.ts';
 export type { Reported } from './reputation/report.ts';
-export { SANDBOX_BALANCE, SANDBOX_LIFE_DAYS, SANDBOX_REPUTATION, type Share, type Trade } from './sandbox/sandbox.ts';
+export { SANDBOX_BALANCE, SANDBOX_LIFE_DAYS, SANDBOX_CRI, type Share, type Trade } from './sandbox/sandbox.ts';
 export type { GridSettings, NodeOp, ReportPolicy } from './world.ts';
 
 export type Grid = ReturnType<typeof createGrid>;
@@ -55,12 +77,16 @@ export type Grid = ReturnType<typeof createGrid>;
 export function createGrid(world: GridWorld) {
   const signing = createSigning(world);
   const nodes = createNodes(world, signing);
+  const figures = createFigures(world);
   const market = createMarket(world);
   const reputation = createReputation(world, signing);
   const escrow = createEscrows(world);
-  const bounties = createBounties(world);
+  const bounties = createBounties(world, reputation);
   const sandbox = createSandbox(world);
+  const bridge = createBridge(world, escrow, reputation);
+  const benchmarks = createBenchmarks(world);
   const hooks = createHooks();
-  const sweeps: SweepDefinition[] = [nodes, reputation, escrow, bounties, sandbox].flatMap((part) => part.sweeps);
-  return { nodes, market, reputation, escrow, bounties, sandbox, hooks, sweeps };
+  const parts = [nodes, reputation, escrow, bounties, sandbox, benchmarks];
+  const sweeps: SweepDefinition[] = parts.flatMap((part) => part.sweeps);
+  return { nodes, figures, market, reputation, escrow, bounties, sandbox, bridge, benchmarks, hooks, sweeps };
 }

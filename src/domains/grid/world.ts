@@ -1,5 +1,4 @@
-import type { AccountId, NodeId } from '../../kernel/ids.ts';
-import type { AccountOp, Op } from '../../kernel/op.ts';
+import type { AccountOp } from '../../kernel/op.ts';
 import type { Clock } from '../../kernel/time.ts';
 import type { Database } from '../../platform/db.ts';
 import type { OutgoingFetch } from '../../platform/fetch.ts';
@@ -45,9 +44,3 @@ export type GridWorld = {
 
 /** An account that acts as its node. */
 export type NodeOp = AccountOp & { readonly node: Node };
-
-/** The same op for what has to be done also when the caller has gone. */
-export const steadfast = <O extends Op>(op: O): O => ({ ...op, signal: new AbortController().signal });
-
-/** Whose a node is. */
-export type Owned = { id: NodeId; accountId: AccountId };

@@ -1,9 +1,10 @@
 import { AppError } from '../../kernel/errors.ts';
-import type { Actor, Op } from '../../kernel/op.ts';
+import type { AccountActor, Actor, Op } from '../../kernel/op.ts';
 import { MINUTE, after } from '../../kernel/time.ts';
 import { sameSecret } from '../../platform/crypto.ts';
 import type { Database } from '../../platform/db.ts';
 import { looksLikeToken } from '../../platform/jwt.ts';
+import { findHold } from './hold-store.ts';
 import { hashOf, isKeySecret } from './key.ts';
 import { stands } from './login.ts';
 import { findActiveKeyByHash, markUsed, type KeyRow } from './store.ts';
@@ -32,14 +33,23 @@ export async function authenticate(deps: Deps, op: Op, credential: Credential): 
     : undefined;
   if (!key) throw new AppError('unauthenticated', 'Invalid API key');
   await noteUse(deps.db, op, key);
-  return { kind: 'account', accountId: key.account_id, keyId: key.id, scopes: key.scopes };
+  return await heldOrNot(deps.db, {
+    kind: 'account',
+    accountId: key.account_id,
+    keyId: key.id,
+    scopes: key.scopes,
+  });
 }
 
 async function authenticateLogin({ db, tokens }: Deps, op: Op, token: string): Promise<Actor> {
   const login = readLoginToken(tokens.access, token, op.now) ?? readLoginToken(tokens.password, token, op.now);
   if (!login || !(await stands(db, op, login)))
     throw new AppError('unauthenticated', 'The access token is invalid or has expired');
-  return { kind: 'account', ...login, scopes: null };
+  return await heldOrNot(db, { kind: 'account', ...login, scopes: null });
+}
+
+async function heldOrNot(db: Database, actor: AccountActor): Promise<AccountActor> {
+  return (await findHold(db, actor.accountId)) ? { ...actor, isHeld: true } : actor;
 }
 
 async function noteUse(db: Database, op: Op, key: KeyRow): Promise<void> {

@@ -10,11 +10,12 @@ import { claim, linkClaim, type ClaimRequest } from './claim.ts';
 import type { OpenedBy } from './account.ts';
 import { logInByEmail, registerByEmail, type EmailAttempt } from './email-login.ts';
 import type { GithubApp } from './github.ts';
+import { holdAccount, releaseAccount } from './hold.ts';
 import type { KeyWish } from './key.ts';
 import { listKeys, mintKey, revokeKey } from './keys.ts';
 import { deleteExpiredLogins, findProfile } from './login-store.ts';
 import { endLogin, logInWithGithub, refreshAccess, startGithubLogin } from './login.ts';
-import { adoptNodeKey, mintNodeKey, openForNode, type NodeKey } from './node-account.ts';
+import { adoptNodeKey, earlierNodeKey, mintNodeKey, openForNode, type NodeKey } from './node-account.ts';
 import { verifyPassword } from './password.ts';
 import { register } from './register.ts';
 import { deleteExpired, findAccount, findOverview } from './store.ts';
@@ -26,6 +27,7 @@ export type { Credential } from './authenticate.ts';
 export { CHALLENGE_TIME } from './challenge.ts';
 export type { Challenge } from './challenge.ts';
 export type { Claimed, ClaimLink, ClaimRequest } from './claim.ts';
+export { MAX_HOLD_REASON_LENGTH, type AccountHold } from './hold.ts';
 export type { EmailLogin } from './email-login.ts';
 export { MAX_GITHUB_REPLY_BYTES } from './github.ts';
 export { KEY_FORMATS, MAX_KEY_NAME_LENGTH, SCOPES } from './key.ts';
@@ -76,13 +78,17 @@ export function createIdentity(deps: IdentityDeps) {
     describe: (op: AccountOp) => found(findOverview(db, op.actor.accountId)),
     /** Any account, for the platform's own purposes. Throws `not_found`. */
     account: (id: AccountId) => found(findAccount(db, id)),
+    hold: (op: Op, id: AccountId, reason: string) => holdAccount(db, op, id, reason),
+    release: (op: Op, id: AccountId) => releaseAccount(db, op, id),
     mintKey: (op: AccountOp, wish: KeyWish) => mintKey(db, op, wish),
     listKeys: (op: AccountOp) => listKeys(db, op),
     revokeKey: (op: AccountOp, id: KeyId) => revokeKey(db, op, id),
     /** Opens the account that a node of the grid belongs to. */
     openForNode: (tx: Tx, op: Op, nodeId: NodeId) => openForNode({ onAccountOpened }, tx, op, nodeId),
-    /** The key that a node gets when it is verified; the same one again under the request's idempotency key. */
+    /** The key that a node gets when it is verified. */
     mintNodeKey: (tx: Tx, op: Op, accountId: AccountId, nodeId: NodeId) => mintNodeKey(tx, op, accountId, nodeId),
+    /** The key that the same request has made before, under its idempotency key. */
+    earlierNodeKey: (op: Op, accountId: AccountId, nodeId: NodeId) => earlierNodeKey(db, op, accountId, nodeId),
     /** Takes over a node's key that another system made. */
     adoptNodeKey: (tx: Tx, op: Op, key: NodeKey) => adoptNodeKey(tx, op, key),
     linkClaim: (op: AccountOp) => linkClaim(db, op),

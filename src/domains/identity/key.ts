@@ -13,7 +13,7 @@ const FORMATS = {
   node: { mark: 'bn_', bytes: 16 },
 } as const;
 const SHOWN_DIGITS = 8;
-const KEY_PATTERN = /^(bod_live_[0-9a-f]{32}|e2b_[0-9a-f]{40}|bn_[A-Za-z0-9_-]{3,100}_[0-9a-f]{32})$/;
+const KEY_PATTERN = /^(bod_live_[0-9a-f]{32}|e2b_[0-9a-f]{40}|bn_[A-Za-z0-9_-]{3,100}_[A-Za-z0-9]{16,128})$/;
 
 /** The ways that a caller may ask for. */
 export const KEY_FORMATS = ['freehold', 'e2b'] as const satisfies readonly (keyof typeof FORMATS)[];

@@ -1,6 +1,6 @@
 import type { AccountId, NodeId } from '../../kernel/ids.ts';
 import { newId, type Op } from '../../kernel/op.ts';
-import type { Tx } from '../../platform/db.ts';
+import type { Db, Tx } from '../../platform/db.ts';
 import { recordFact } from '../../platform/outbox.ts';
 import type { Account } from './account.ts';
 import type { IdentityDeps } from './index.ts';
@@ -29,9 +29,21 @@ export async function openForNode(
   return id;
 }
 
+/** The key that the same request has made before, under its idempotency key. */
+export async function earlierNodeKey(
+  db: Db,
+  op: Op,
+  accountId: AccountId,
+  nodeId: NodeId,
+): Promise<MintedKey | undefined> {
+  const row = op.seed && (await findKey(db, newId(op, 'key')));
+  return row?.account_id === accountId ? { ...keyOf(row), secret: secretOf(op, { nodeId }) } : undefined;
+}
+
+/** The key that a node gets when it is verified; the same one again under the request's idempotency key. */
 export async function mintNodeKey(tx: Tx, op: Op, accountId: AccountId, nodeId: NodeId): Promise<MintedKey> {
-  const earlier = op.seed && (await findKey(tx, newId(op, 'key')));
-  if (earlier) return { ...keyOf(earlier), secret: secretOf(op, { nodeId }) };
+  const earlier = await earlierNodeKey(tx, op, accountId, nodeId);
+  if (earlier) return earlier;
   const { row, secret } = makeKey(op, accountId, wishOf(nodeId));
   await insertKey(tx, row);
   const { id, prefix, scopes } = row;
@@ -39,6 +51,7 @@ export async function mintNodeKey(tx: Tx, op: Op, accountId: AccountId, nodeId: 
   return { ...keyOf(row), secret };
 }
 
+/** Takes over a key that another system has made, under its own secret. */
 export async function adoptNodeKey(tx: Tx, op: Op, { accountId, nodeId, secret }: NodeKey): Promise<void> {
   const row = rowOf(op, accountId, wishOf(nodeId), secret);
   await insertKey(tx, row);

@@ -24,10 +24,13 @@ import {
   findSums,
   movementsThrough,
   newestChanges,
+  newestEntries,
   open,
   sumReceived,
   totals,
   type BalanceRow,
+  type JournalQuery,
+  type JournalRow,
   type MovementRow,
   type Outcome,
   type Result,
@@ -69,6 +72,7 @@ export type Change = {
 
 /** What one transfer moved on one account. */
 export type Movement = {
+  transferId: TransferId;
   account: Code;
   type: string;
   description: string;
@@ -88,6 +92,20 @@ export type Sums<C extends Currency = Currency> = {
 
 /** One numbered page of an account's changes, newest first, with the sums of the moment at which it was read. */
 export type NumberedPage<C extends Currency = Currency> = { sums: Sums<C>; rows: Change[]; total: number };
+
+/** One entry of the books, with the account on the other side that moved most. */
+export type JournalEntry = {
+  transferId: TransferId;
+  seq: bigint;
+  account: Code;
+  counterparty: Code | undefined;
+  type: string;
+  description: string;
+  metadata: Record<string, unknown>;
+  amount: Money;
+  balanceAfter: Money;
+  at: Date;
+};
 
 /** What a transfer or a hold came to: `replayed` when its id had been carried out before. */
 export type Settled = { outcome: 'done' | 'replayed'; posted: bigint; released: bigint };
@@ -139,6 +157,8 @@ export type Ledger = {
     account: Code<C>,
     page: { number: number; size: number },
   ): Promise<NumberedPage<C>>;
+  /** What was booked in one currency, newest first; for the operator. */
+  journal(db: Db, query: JournalQuery): Promise<JournalEntry[]>;
   reconcile(db: Db): Promise<Record<Currency, Proof>>;
   /** What all accounts of each kind have posted. */
   totals(db: Db): Promise<Total[]>;
@@ -185,6 +205,7 @@ export function createLedger({ db }: { db: Database }): Ledger {
       (await sumReceived(reader, account, types)) as Money<C>,
     sums: async (reader, account) => (await numbers(reader, account)).sums,
     numberedPage,
+    journal: async (reader, query) => (await newestEntries(reader, query)).map(entryOf),
     reconcile,
     totals,
   };
@@ -265,11 +286,25 @@ async function statement(
 }
 
 const movementOf = (row: MovementRow): Movement => ({
+  transferId: row.transfer_id,
   account: row.account,
   type: row.type,
   description: row.description,
   amount: row.posted_delta as Money,
   postedAfter: row.posted_after as Money,
+  at: row.at,
+});
+
+const entryOf = (row: JournalRow): JournalEntry => ({
+  transferId: row.transfer_id,
+  seq: row.seq,
+  account: row.account,
+  counterparty: row.counterparty ?? undefined,
+  type: row.type,
+  description: row.description,
+  metadata: row.metadata,
+  amount: row.posted_delta as Money,
+  balanceAfter: row.posted_after as Money,
   at: row.at,
 });
 

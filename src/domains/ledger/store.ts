@@ -98,6 +98,7 @@ export async function dueHolds(db: Db, now: Date, limit: number): Promise<Transf
 
 /** What one transfer did to one account. */
 export type MovementRow = {
+  transfer_id: TransferId;
   account: Code;
   type: string;
   description: string;
@@ -109,7 +110,7 @@ export type MovementRow = {
 /** Everything that transfers through an account moved, there and elsewhere, in the order of its own entries. */
 export const movementsThrough = (db: Db, code: Code, limit: number): Promise<MovementRow[]> =>
   db.query<MovementRow>(
-    `select o.code as account, coalesce(l.type, t.type) as type, t.description, l.posted_delta, l.posted_after, t.at
+    `select t.id as transfer_id, o.code as account, coalesce(l.type, t.type) as type, t.description, l.posted_delta, l.posted_after, t.at
        from ledger_accounts a
        join ledger_entries e on e.account_id = a.id
        join ledger_transfers t on t.id = e.transfer_id
@@ -143,3 +144,38 @@ export async function totals(db: Db): Promise<Total[]> {
   );
   return rows.map(({ currency, kind, posted }) => ({ currency, kind, posted: BigInt(posted) }));
 }
+
+/** One entry of the books, with the account on the other side that moved most. */
+export type JournalRow = {
+  transfer_id: TransferId;
+  seq: bigint;
+  account: Code;
+  counterparty: Code | null;
+  type: string;
+  description: string;
+  metadata: Record<string, unknown>;
+  posted_delta: bigint;
+  posted_after: bigint;
+  at: Date;
+};
+
+export type JournalQuery = { currency: Currency; account?: Code | undefined; type?: string | undefined; limit: number };
+
+/** What was booked in one currency, newest first. */
+export const newestEntries = (db: Db, { currency, account, type, limit }: JournalQuery): Promise<JournalRow[]> =>
+  db.query<JournalRow>(
+    `select e.transfer_id, e.seq, a.code as account, coalesce(e.type, t.type) as type, t.description, t.metadata,
+            e.posted_delta, e.posted_after, t.at,
+            (select o.code from ledger_entries other join ledger_accounts o on o.id = other.account_id
+              where other.transfer_id = e.transfer_id and other.account_id <> e.account_id
+              order by abs(other.posted_delta) desc, o.id limit 1) as counterparty
+       from ledger_entries e
+       join ledger_accounts a on a.id = e.account_id
+       join ledger_transfers t on t.id = e.transfer_id
+      where a.currency = $1 and e.posted_delta <> 0
+        and ($2::text is null or a.code = $2)
+        and ($3::text is null or coalesce(e.type, t.type) = $3)
+      order by t.at desc, t.id desc, e.posted_delta
+      limit $4`,
+    [currency, account ?? null, type ?? null, limit],
+  );

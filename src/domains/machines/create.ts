@@ -5,11 +5,13 @@ import type { Op } from '../../kernel/op.ts';
 import { after, SECOND } from '../../kernel/time.ts';
 import type { Tx } from '../../platform/db.ts';
 import { destroyAs } from './destroy.ts';
-import type { Limits, NetworkMode, NetworkRules, Standing } from './drivers/driver.ts';
+import type { Limits, NetworkMode, Standing } from './drivers/driver.ts';
 import * as facts from './facts.ts';
 import { BASE } from './images/image.ts';
 import { specOf, unfit, type Machine } from './machine.ts';
+import { trustGateway } from './egress/trust.ts';
 import { checkRoom } from './room.ts';
+import type { EgressRules } from './rules.ts';
 import { holdSnapshot } from './snapshot-store.ts';
 import { findMachine, insertMachine, lockMachine, lockRoom, markReady, restartCreation } from './store.ts';
 import type { MachinesWorld } from './world.ts';
@@ -22,7 +24,7 @@ export type Wanted = {
   image: string;
   limits: Limits;
   network: NetworkMode;
-  rules: NetworkRules;
+  rules: EgressRules;
   snapshot: SnapshotId | undefined;
   standing?: Standing | undefined;
   leaseMs: number;
@@ -35,18 +37,32 @@ export type Wanted = {
  * takes the machine for abandoned.
  */
 const CREATE_TIMEOUT_MS = 30 * SECOND;
-export const ABANDONED_AFTER_MS = CREATE_TIMEOUT_MS + 15 * SECOND;
+const MARGIN_MS = 15 * SECOND;
+/** A computer that begins with a copy of a disk may have much to copy. */
+const COPY_MS_FOR_EACH_GB = 4 * SECOND;
+
+type Making = Pick<Wanted, 'limits' | 'standing'> & { snapshotId: SnapshotId | undefined };
+
+const createTimeoutOf = ({ snapshotId, standing, limits }: Making): number =>
+  CREATE_TIMEOUT_MS + (snapshotId && standing ? Math.ceil(limits.diskGb * COPY_MS_FOR_EACH_GB) : 0);
+
+/** After this time whoever was making the machine is dead. */
+export const abandonedAfterMs = (machine: Making): number => createTimeoutOf(machine) + MARGIN_MS;
 const WAIT_STEP_MS = 100;
+const GIB = 2 ** 30;
 
 /** Makes a machine; under one id any number of calls make one. Where it fails, nothing of the machine is left. */
-export async function create(world: MachinesWorld, op: Op, wanted: Wanted): Promise<Machine> {
+export async function create(world: MachinesWorld, asked: Op, wanted: Wanted): Promise<Machine> {
+  // A job may have been at work for long before it needs a machine: by its time this one would be abandoned at birth.
+  const op = { ...asked, now: world.clock.now() };
   const claimed = await claim(world, op, wanted);
   if (claimed.kind === 'ready') return claimed.machine;
   if (claimed.kind === 'wait') return await otherMaker(world, op, wanted, claimed.machine);
   if (claimed.kind === 'again') await world.driver.destroy(wanted.id);
   try {
-    const limit = AbortSignal.timeout(CREATE_TIMEOUT_MS);
+    const limit = AbortSignal.timeout(createTimeoutOf(claimed.machine));
     await world.driver.create(specOf(claimed.machine), AbortSignal.any([op.signal, limit]));
+    await trustGateway(world, claimed.machine, claimed.machine.rules, AbortSignal.any([op.signal, limit]));
     return await world.db.transact((tx) => becomeReady(world, tx, op, claimed.machine, wanted.ready));
   } catch (error) {
     await giveUp(world, op, claimed.machine, error);
@@ -65,8 +81,8 @@ async function claim(world: MachinesWorld, op: Op, wanted: Wanted): Promise<Clai
     await lockRoom(tx, world.driver.place);
     const raced = await findMachine(tx, wanted.id);
     if (raced) return await claimAgain(tx, op, wanted, raced);
-    const image = await imageOf(world, tx, wanted);
-    await checkRoom(tx, world.driver.place, room, { ...wanted.limits, machines: 1 });
+    const { image, copiedGb } = await sourceOf(world, tx, wanted);
+    await checkRoom(tx, world.driver.place, room, { ...wanted.limits, machines: 1, copiedGb });
     const machine = newMachine(world, op, { ...wanted, image });
     await insertMachine(tx, machine);
     await facts.requested(tx, op, machine);
@@ -78,20 +94,21 @@ async function claimAgain(tx: Tx, op: Op, wanted: Wanted, found: Machine): Promi
   if (found.accountId !== wanted.accountId) throw new AppError('conflict', 'This machine id is taken.');
   if (found.state === 'running') return { kind: 'ready', machine: found };
   if (found.state !== 'creating') throw new AppError('conflict', unfit(found.state));
-  if (after(found.stateAt, ABANDONED_AFTER_MS) > op.now) return { kind: 'wait', machine: found };
+  if (after(found.stateAt, abandonedAfterMs(found)) > op.now) return { kind: 'wait', machine: found };
   const leaseUntil = after(op.now, wanted.leaseMs);
   await restartCreation(tx, found.id, op.now, leaseUntil);
   return { kind: 'again', machine: { ...found, stateAt: op.now, leaseUntil } };
 }
 
 /** A disk that begins as a copy only makes sense over the image that the first one was made of. */
-async function imageOf(world: MachinesWorld, tx: Tx, wanted: Wanted): Promise<string> {
-  if (wanted.snapshot === undefined) return wanted.image === BASE ? world.driver.baseImage : wanted.image;
+async function sourceOf(world: MachinesWorld, tx: Tx, wanted: Wanted): Promise<{ image: string; copiedGb: number }> {
+  if (wanted.snapshot === undefined)
+    return { image: wanted.image === BASE ? world.driver.baseImage : wanted.image, copiedGb: 0 };
   const snapshot = await holdSnapshot(tx, wanted.snapshot, world.driver.place);
   if (snapshot?.accountId !== wanted.accountId) throw new AppError('not_found', 'Snapshot not found');
   if (wanted.limits.diskGb < snapshot.limits.diskGb)
     throw new AppError('invalid', `diskGb must be at least ${snapshot.limits.diskGb}, as in the snapshot`);
-  return snapshot.image;
+  return { image: snapshot.image, copiedGb: snapshot.bytes / GIB };
 }
 
 function newMachine(world: MachinesWorld, op: Op, wanted: Wanted): Machine {
@@ -122,6 +139,8 @@ function newMachine(world: MachinesWorld, op: Op, wanted: Wanted): Machine {
     ranMs: 0,
     runningSince: undefined,
     usedBefore: { cpuSeconds: 0, networkReceivedBytes: 0, networkSentBytes: 0 },
+    frozenMb: undefined,
+    heldBack: false,
   };
 }
 
@@ -153,12 +172,12 @@ async function giveUp(world: MachinesWorld, op: Op, machine: Machine, error: unk
 
 /** Waits for whoever else is making this machine, then answers with it or makes it in their place. */
 async function otherMaker(world: MachinesWorld, op: Op, wanted: Wanted, machine: Machine): Promise<Machine> {
-  const until = after(machine.stateAt, ABANDONED_AFTER_MS);
+  const until = after(machine.stateAt, abandonedAfterMs(machine));
   while (world.clock.now() < until) {
     op.signal.throwIfAborted();
     const found = await findMachine(world.db, machine.id);
     if (found?.state !== 'creating') break;
     await sleep(WAIT_STEP_MS);
   }
-  return create(world, { ...op, now: world.clock.now() }, wanted);
+  return create(world, op, wanted);
 }

@@ -2,6 +2,7 @@ import type { Op } from '../../kernel/op.ts';
 import type { Tx } from '../../platform/db.ts';
 import { recordFact } from '../../platform/outbox.ts';
 import { runningMs, type Machine, type MachineState } from './machine.ts';
+import { shownRules } from './rules.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { Used } from './store.ts';
 
@@ -55,12 +56,20 @@ function nameOfChange(state: MachineState, from: MachineState): string {
   return from === 'stopped' ? 'machine.booted' : 'machine.resumed';
 }
 
+/** It is frozen for now because its host has too little disk left. */
+export const heldBack = (tx: Tx, op: Op, machine: Machine, used: Used): Promise<void> =>
+  recordFact(tx, op, {
+    type: 'machine.held_back',
+    ...ofMachine(machine),
+    data: meter(machine, used, machine.stateAt),
+  });
+
 /** It was lost while it ran, with its host or by itself, and was started again from its disk. */
 export const recovered = (tx: Tx, op: Op, machine: Machine): Promise<void> =>
   recordFact(tx, op, { type: 'machine.recovered', ...ofMachine(machine), data: { purpose: machine.purpose } });
 
 export const ruled = (tx: Tx, op: Op, machine: Machine): Promise<void> =>
-  recordFact(tx, op, { type: 'machine.ruled', ...ofMachine(machine), data: { rules: machine.rules } });
+  recordFact(tx, op, { type: 'machine.ruled', ...ofMachine(machine), data: { rules: shownRules(machine.rules) } });
 
 export const snapshotted = (tx: Tx, op: Op, machine: Machine, snapshot: Snapshot, used: Used): Promise<void> =>
   recordFact(tx, op, {
@@ -73,6 +82,9 @@ export const snapshotted = (tx: Tx, op: Op, machine: Machine, snapshot: Snapshot
       ...meter(machine, used, op.now),
     },
   });
+
+export const snapshotImported = (tx: Tx, op: Op, { id, accountId, machineId, bytes }: Snapshot): Promise<void> =>
+  recordFact(tx, op, { type: 'snapshot.imported', subject: id, accountId, data: { machineId, bytes } });
 
 export const snapshotRemoved = (tx: Tx, op: Op, { id, accountId, machineId, bytes }: Snapshot): Promise<void> =>
   recordFact(tx, op, { type: 'snapshot.removed', subject: id, accountId, data: { machineId, bytes } });

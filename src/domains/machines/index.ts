@@ -4,7 +4,9 @@ import type { Op } from '../../kernel/op.ts';
 import type { Page } from '../../kernel/page.ts';
 import { destroy } from './destroy.ts';
 import { dial } from './dial.ts';
-import type { NetworkRules, Usage } from './drivers/driver.ts';
+import type { Usage } from './drivers/driver.ts';
+import { createGateway } from './egress/gateway.ts';
+import { proxyAddresses } from './egress/reach-out.ts';
 import {
   list as listTree,
   makeDirectory,
@@ -24,14 +26,18 @@ import type { FileStat, Home, RunInfo, RunOffsets, RunSelector, RunStream, Termi
 import { extend, get, home, list, setUntil, usage, type ListedMachine } from './look.ts';
 import type { Machine } from './machine.ts';
 import { drainPool, refillPool } from './pool.ts';
-import { boot, pause, resume, setRules, stop, type WakeOptions } from './rest.ts';
+import { holdBack } from './hold-back.ts';
+import { boot, mayFreeze, pause, resume, setRules, stop, type WakeOptions } from './rest.ts';
+import { checkReserve } from './room.ts';
+import type { EgressProxy, EgressRules } from './rules.ts';
 import { attach, run, type RunRequest } from './run.ts';
 import { closeRunInput, inputRun, resizeRun, runs, signalRun } from './runs.ts';
 import { exec, type CommandRequest, type ExecOutcome } from './run-to-end.ts';
 import type { Sample } from './sample.ts';
 import { samples, takeSamples } from './samples.ts';
 import type { Snapshot, SnapshotCursor, SnapshotFilter } from './snapshot.ts';
-import { getSnapshot, listSnapshots, removeSnapshot, snapshot } from './snapshots.ts';
+import { exportSnapshot, importSnapshot, type SnapshotImport } from './snapshot-transfer.ts';
+import { getSnapshot, listSnapshots, removeSnapshot, snapshot, type SnapshotOptions } from './snapshots.ts';
 import { start, type StartRequest } from './start.ts';
 import { adopt, sweep } from './sweep.ts';
 import { downloadTree, uploadTree } from './trees.ts';
@@ -39,7 +45,7 @@ import { listFiles, readFile, writeFile, type FileEntry } from './whole-files.ts
 import type { MachinesWorld } from './world.ts';
 
 export { isRefused } from './dial.ts';
-export type { Limits, MachineDriver, NetworkMode, NetworkRules, Standing, Tier, Usage } from './drivers/driver.ts';
+export type { Limits, MachineDriver, NetworkMode, Standing, Tier, Usage } from './drivers/driver.ts';
 export { openDriver, type DriverOptions, type DriverSetting } from './drivers/open.ts';
 export type { FileUser, ListOptions, ReadOptions, Watch, WriteOptions } from './files.ts';
 export { prepareHost, type HostOptions, type HostReport } from './host.ts';
@@ -62,6 +68,8 @@ export { limitsOf, STANDING_LEASE_MS } from './machine.ts';
 export type { EndReason, LimitsRequest, Machine, MachineState } from './machine.ts';
 export { POOLED_LIMITS } from './pool.ts';
 export type { WakeOptions } from './rest.ts';
+export { isNamePattern } from './rules.ts';
+export type { EgressProxy, EgressRules, Transform } from './rules.ts';
 export type { RunRequest } from './run.ts';
 export type { CommandRequest, ExecOutcome, ExecOutput, OutputStream } from './run-to-end.ts';
 export type { Sample } from './sample.ts';
@@ -157,15 +165,20 @@ export type Machines = {
   home(op: Op, id: MachineId, user: string): Promise<Home>;
 
   pause(op: Op, id: MachineId): Promise<Machine>;
+  mayFreeze(op: Op, id: MachineId): Promise<boolean>;
   resume(op: Op, id: MachineId, options?: WakeOptions): Promise<Machine>;
   stop(op: Op, id: MachineId, options?: { graceMs?: number }): Promise<Machine>;
   boot(op: Op, id: MachineId, options?: WakeOptions): Promise<Machine>;
-  setRules(op: Op, id: MachineId, rules: NetworkRules): Promise<Machine>;
+  setRules(op: Op, id: MachineId, rules: EgressRules): Promise<Machine>;
+  /** Whether a proxy has an address that machines may be led to. */
+  isProxyReachable(proxy: EgressProxy): Promise<boolean>;
 
-  snapshot(op: Op, id: MachineId, options?: { name?: string | undefined }): Promise<Snapshot>;
+  snapshot(op: Op, id: MachineId, options?: SnapshotOptions): Promise<Snapshot>;
   getSnapshot(op: Op, id: SnapshotId): Promise<Snapshot>;
   listSnapshots(op: Op, filter: SnapshotFilter): Promise<Page<Snapshot, SnapshotCursor>>;
   removeSnapshot(op: Op, id: SnapshotId): Promise<void>;
+  exportSnapshot(op: Op, id: SnapshotId): Promise<Readable>;
+  importSnapshot(op: Op, wanted: SnapshotImport, content: AsyncIterable<Uint8Array>): Promise<Snapshot>;
 
   extendLease(op: Op, id: MachineId, until: Date): Promise<Machine>;
   setLease(op: Op, id: MachineId, until: Date): Promise<Machine>;
@@ -177,12 +190,17 @@ export type Machines = {
   destroy(op: Op, id: MachineId): Promise<void>;
   sweep(op: Op): Promise<{ removed: string[] }>;
   adopt(op: Op): Promise<{ adopted: string[]; removed: string[] }>;
+  holdBack(op: Op): Promise<number>;
+  /** Throws `at_capacity` where the disk has nothing left for what is not a machine either. */
+  requireDisk(): Promise<void>;
   /** Makes one machine for the pool, or takes one out, where it is not as full as it should be; answers how many. */
   refillPool(op: Op): Promise<number>;
   /** Notes what each machine uses that was not looked at for five seconds; answers how many. */
   takeSamples(op: Op): Promise<number>;
   /** Ends the machines that only wait to be asked for. */
   drainPool(op: Op): Promise<void>;
+  /** Passes on what machines with rules for names, headers or a proxy open; until then they reach nothing. */
+  openGateway(): Promise<void>;
   /** Machines go on; only what none of them needs is taken from the host. */
   close(): Promise<void>;
 };
@@ -218,14 +236,16 @@ export function createMachines(world: MachinesWorld): Machines {
     dial: of(dial),
     home: of(home),
     pause: of(pause),
+    mayFreeze: of(mayFreeze),
     resume: of(resume),
     stop: of(stop),
     boot: of(boot),
-    setRules: of(setRules),
     snapshot: of(snapshot),
     getSnapshot: of(getSnapshot),
     listSnapshots: of(listSnapshots),
     removeSnapshot: of(removeSnapshot),
+    exportSnapshot: of(exportSnapshot),
+    importSnapshot: of(importSnapshot),
     extendLease: of(extend),
     setLease: of(setUntil),
     usage: of(usage),
@@ -235,9 +255,29 @@ export function createMachines(world: MachinesWorld): Machines {
     destroy: of(destroy),
     sweep: of(sweep),
     adopt: of(adopt),
+    holdBack: of(holdBack),
+    requireDisk: async () => checkReserve(await world.driver.room()),
     refillPool: of(refillPool),
     takeSamples: of(takeSamples),
     drainPool: of(drainPool),
-    close: () => world.driver.close(),
+    ...egressOf(world),
+  };
+}
+
+/** What has to do with the gateway, of which there is one for all machines. */
+function egressOf(world: MachinesWorld): Pick<Machines, 'setRules' | 'isProxyReachable' | 'openGateway' | 'close'> {
+  const gateway = createGateway(world);
+  return {
+    async setRules(op, id, rules) {
+      const ruled = await setRules(world, op, id, rules);
+      await gateway.compare();
+      return ruled;
+    },
+    isProxyReachable: async (proxy) => (await proxyAddresses(world, proxy)).length > 0,
+    openGateway: () => gateway.open(),
+    async close() {
+      gateway.close();
+      await world.driver.close();
+    },
   };
 }

@@ -2,8 +2,9 @@ import ipaddr from 'ipaddr.js';
 import { AppError } from '../../kernel/errors.ts';
 import type { AccountId, MachineId, SnapshotId } from '../../kernel/ids.ts';
 import { DAY, SECOND } from '../../kernel/time.ts';
-import type { Limits, MachineSpec, NetworkMode, NetworkRules, Standing, Tier } from './drivers/driver.ts';
+import type { Limits, MachineSpec, NetworkMode, Standing, Tier } from './drivers/driver.ts';
 import { BUILDER } from './images/image.ts';
+import { driverRulesOf, type EgressRules } from './rules.ts';
 
 export type MachineState = 'creating' | 'running' | 'paused' | 'stopped' | 'pooled' | 'destroying' | 'destroyed';
 
@@ -17,7 +18,15 @@ export type EndReason =
   | 'surplus'; // it waited in the pool and is not wanted there any more
 
 /** What is being done with a machine, by one process at a time. Its state changes when that is done. */
-export type Undertaking = 'pausing' | 'resuming' | 'stopping' | 'booting' | 'snapshotting' | 'ruling' | 'settling';
+export type Undertaking =
+  | 'pausing'
+  | 'resuming'
+  | 'stopping'
+  | 'booting'
+  | 'snapshotting'
+  | 'ruling'
+  | 'settling'
+  | 'holding back';
 
 /** What a machine has used in the times in which it was up before. */
 export type UsedBefore = { cpuSeconds: number; networkReceivedBytes: number; networkSentBytes: number };
@@ -37,7 +46,7 @@ export type Machine = {
   image: string;
   limits: Limits;
   network: NetworkMode;
-  rules: NetworkRules;
+  rules: EgressRules;
   /** What its disk began as a copy of. */
   snapshotId: SnapshotId | undefined;
   /** Of a machine that stands for long. */
@@ -55,6 +64,10 @@ export type Machine = {
   endedAt: Date | undefined;
   endReason: EndReason | undefined;
   cpuSeconds: number | undefined;
+  /** What its frozen processes hold, where it is paused and that is known. */
+  frozenMb: number | undefined;
+  /** It is paused because the disk of its host ran short. */
+  heldBack: boolean;
 };
 
 /** States from which each state may be entered at its end. */
@@ -139,7 +152,7 @@ export const specOf = ({ id, image, snapshotId, limits, network, rules, standing
   snapshot: snapshotId,
   limits,
   network,
-  rules,
+  rules: driverRulesOf(rules),
   standing,
   profile: image === BUILDER ? 'builder' : 'tenant',
 });

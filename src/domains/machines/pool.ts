@@ -11,6 +11,7 @@ import * as facts from './facts.ts';
 import { MachineLost } from './init/index.ts';
 import { limitsOf, MAX_LEASE_MS, type EndReason, type Machine } from './machine.ts';
 import { claimPooled, findClaimed, NOBODY, oldestPooled, pooledMachines, poolState } from './pool-store.ts';
+import { isUnruled } from './rules.ts';
 import type { MachinesWorld } from './world.ts';
 
 /** What a machine of the pool is given. */
@@ -25,7 +26,7 @@ export const isOfPool = ({ image, limits, network, rules, snapshot, standing }: 
   network === 'egress' &&
   snapshot === undefined &&
   standing === undefined &&
-  rules.allow.length + rules.deny.length === 0 &&
+  isUnruled(rules) &&
   isDeepStrictEqual(limits, POOLED_LIMITS);
 
 /** A machine that was made before it was asked for; undefined where there is none. */
@@ -114,6 +115,21 @@ export async function giveUpPooled(world: MachinesWorld, op: Op, reason: EndReas
   const machine = await oldestPooled(world.db, world.driver.place);
   if (machine) await destroyAs(world, op, machine.id, reason, 'pooled');
   return machine !== undefined;
+}
+
+/** Nobody is refused for the sake of machines that only wait. */
+export async function onceThereIsRoom<Result>(
+  world: MachinesWorld,
+  op: Op,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isAppError(error, 'at_capacity') || !(await giveUpPooled(world, op))) throw error;
+    }
+  }
 }
 
 /** Ends those that a process of another version made: nobody is to be given yesterday's base image or init. */

@@ -2,18 +2,23 @@ import { AppError, isAppError } from '../../kernel/errors.ts';
 import type { MachineId } from '../../kernel/ids.ts';
 import type { Op } from '../../kernel/op.ts';
 import type { Tx } from '../../platform/db.ts';
-import type { NetworkRules } from './drivers/driver.ts';
+import type { Usage } from './drivers/driver.ts';
 import * as facts from './facts.ts';
+import { trustGateway } from './egress/trust.ts';
 import { whileHeld, type Held } from './held.ts';
 import { BOOT_TIMEOUT_MS, checkLease, specOf, type Machine, type Undertaking } from './machine.ts';
-import { checkRoom } from './room.ts';
-import { checkRules } from './rules.ts';
+import { visibleTo } from './policy.ts';
+import { onceThereIsRoom } from './pool.ts';
+import { checkRoom, hasRoomFrozen } from './room.ts';
+import { checkRules, driverRulesOf, type EgressRules } from './rules.ts';
 import { settleHeld } from './settle.ts';
-import { findMachine } from './store.ts';
+import { findMachine, noteWanted } from './store.ts';
 import { take, type Wish } from './undertaking.ts';
 import { markAwake, markResting, markRuled } from './undertaking-store.ts';
 import { usedBy } from './used.ts';
 import type { MachinesWorld } from './world.ts';
+
+const MIB = 2 ** 20;
 
 export type WakeOptions = {
   /** Milliseconds from now until it is taken away; what was left of its lease where it is not said. */
@@ -21,14 +26,35 @@ export type WakeOptions = {
 };
 
 /** Freezes a machine with all its processes and memory. Its lease and its running time stand still. */
-export const pause = (world: MachinesWorld, op: Op, id: MachineId): Promise<Machine> =>
-  change(world, op, id, {
+export async function pause(world: MachinesWorld, op: Op, id: MachineId): Promise<Machine> {
+  const paused = await change(world, op, id, {
     as: 'pausing',
     from: ['running'],
     done: 'paused',
     drive: () => world.driver.pause(id),
-    write: restingAs(world, op, 'paused'),
+    write: frozen(world, async (tx, resting, { machine, used }) => facts.changed(tx, op, resting, machine.state, used)),
   });
+  if (!paused.heldBack) return paused;
+  await world.db.transact((tx) => noteWanted(tx, id));
+  return { ...paused, heldBack: false };
+}
+
+/** Freezes a machine because the disk of its host runs short: it goes on when there is room. */
+export const holdBack = (world: MachinesWorld, op: Op, id: MachineId): Promise<Machine> =>
+  change(world, op, id, {
+    as: 'holding back',
+    from: ['running'],
+    done: 'paused',
+    drive: () => world.driver.pause(id),
+    write: frozen(world, async (tx, resting, { used }) => facts.heldBack(tx, op, resting, used), { heldBack: true }),
+  });
+
+/** Whether all that are frozen hold little enough for this one to be frozen as well. */
+export async function mayFreeze(world: MachinesWorld, op: Op, id: MachineId): Promise<boolean> {
+  visibleTo(op, await findMachine(world.db, id));
+  const [room, usage] = await Promise.all([world.driver.room(), world.driver.usage(id)]);
+  return await world.db.transact((tx) => hasRoomFrozen(tx, world.driver.place, room, heldMb(usage) ?? 0));
+}
 
 /** Ends all processes of a machine, after a few seconds or the grace time by force, and keeps its disk. */
 export const stop = (
@@ -45,7 +71,7 @@ export const stop = (
     write: restingAs(world, op, 'stopped'),
   });
 
-/** Lets a paused machine go on where it was. */
+/** Lets a paused machine go on where it was. Throws `at_capacity` where there is no room for it to run. */
 export async function resume(
   world: MachinesWorld,
   op: Op,
@@ -53,13 +79,17 @@ export async function resume(
   { leaseMs }: WakeOptions = {},
 ): Promise<Machine> {
   if (leaseMs !== undefined) checkLease(leaseMs);
-  return await change(world, op, id, {
+  const room = await world.driver.room();
+  const wish: Change = {
     as: 'resuming',
     from: ['paused'],
     done: 'running',
+    check: (tx, { limits: { memoryMb }, frozenMb = memoryMb }) =>
+      checkRoom(tx, world.driver.place, room, { memoryMb, diskGb: 0, frozenMb }),
     drive: () => world.driver.resume(id),
     write: awake(world, op, leaseMs),
-  });
+  };
+  return await onceThereIsRoom(world, op, () => change(world, op, id, wish));
 }
 
 /** Starts a stopped machine from its disk. Throws `at_capacity` where there is no room for its memory. */
@@ -71,7 +101,7 @@ export async function boot(
 ): Promise<Machine> {
   if (leaseMs !== undefined) checkLease(leaseMs);
   const room = await world.driver.room();
-  return await change(world, op, id, {
+  const wish: Change = {
     as: 'booting',
     from: ['stopped'],
     done: 'running',
@@ -81,11 +111,12 @@ export async function boot(
       return world.driver.boot({ ...specOf(machine), snapshot: undefined }, signal);
     },
     write: awake(world, op, leaseMs),
-  });
+  };
+  return await onceThereIsRoom(world, op, () => change(world, op, id, wish));
 }
 
 /** What of the internet a machine may reach from now on, also over connections that are open. */
-export async function setRules(world: MachinesWorld, op: Op, id: MachineId, rules: NetworkRules): Promise<Machine> {
+export async function setRules(world: MachinesWorld, op: Op, id: MachineId, rules: EgressRules): Promise<Machine> {
   checkRules(rules);
   return await change(world, op, id, {
     as: 'ruling',
@@ -93,8 +124,9 @@ export async function setRules(world: MachinesWorld, op: Op, id: MachineId, rule
     check: async (_, { network }) => {
       if (network !== 'egress') throw new AppError('conflict', 'This machine has no network.');
     },
-    drive: async ({ state }) => {
-      if (state !== 'stopped') await world.driver.setRules(id, rules);
+    drive: async (machine) => {
+      if (machine.state !== 'stopped') await world.driver.setRules(id, driverRulesOf(rules));
+      if (machine.state === 'running') await trustGateway(world, machine, rules, op.signal);
     },
     write: async (tx, held) => {
       const ruled = await markRuled(tx, id, held.token, rules);
@@ -135,12 +167,32 @@ async function overtaken(world: MachinesWorld, id: MachineId, as: Undertaking): 
 }
 
 const restingAs =
-  (world: MachinesWorld, op: Op, state: 'paused' | 'stopped'): Change['write'] =>
+  (world: MachinesWorld, op: Op, state: 'stopped'): Change['write'] =>
   async (tx, { machine, token, used }) => {
     const resting = await markResting(tx, machine.id, token, { at: world.clock.now(), state, used });
     if (resting) await facts.changed(tx, op, resting, machine.state, used);
     return resting;
   };
+
+type Writing = Parameters<Change['write']>[1];
+
+/** Looked at when it is frozen, so that it holds what it is said to hold. */
+const frozen =
+  (
+    world: MachinesWorld,
+    tell: (tx: Tx, resting: Machine, writing: Writing) => Promise<void>,
+    { heldBack = false }: { heldBack?: boolean } = {},
+  ): Change['write'] =>
+  async (tx, writing) => {
+    const { machine, token, used } = writing;
+    const frozenMb = heldMb(await world.driver.usage(machine.id));
+    const rest = { at: world.clock.now(), state: 'paused', used, frozenMb, heldBack } as const;
+    const resting = await markResting(tx, machine.id, token, rest);
+    if (resting) await tell(tx, resting, writing);
+    return resting;
+  };
+
+const heldMb = (usage: Usage | undefined): number | undefined => usage && usage.memoryBytes / MIB;
 
 const awake =
   (world: MachinesWorld, op: Op, leaseMs: number | undefined): Change['write'] =>
@@ -158,6 +210,7 @@ const FAILURES: Record<Undertaking, string> = {
   snapshotting: 'No snapshot could be taken of the machine.',
   ruling: 'The network rules of the machine could not be set.',
   settling: 'The machine could not be put right.',
+  'holding back': 'The machine could not be held back.',
 };
 
 /** Makes the table say what is after all, and answers what to tell the caller. */

@@ -3,6 +3,7 @@ import type { Op } from '../../kernel/op.ts';
 import type { Found } from './drivers/driver.ts';
 import * as facts from './facts.ts';
 import { whileHeld, type Held } from './held.ts';
+import { driverRulesOf } from './rules.ts';
 import { BOOT_TIMEOUT_MS, specOf, type Machine, type Undertaking } from './machine.ts';
 import {
   letGo,
@@ -51,8 +52,12 @@ async function putRight(world: MachinesWorld, op: Op, held: Held, undertaking: U
       if (found === 'running') return become(world, op, held, 'running');
       await world.driver.stop(machine.id);
       return keep(world, held);
+    case 'holding back':
+      if (found === 'paused') await world.driver.resume(machine.id);
+      return keep(world, held);
     case 'ruling':
-      if (found === 'running' || found === 'paused') await world.driver.setRules(machine.id, machine.rules);
+      if (found === 'running' || found === 'paused')
+        await world.driver.setRules(machine.id, driverRulesOf(machine.rules));
       return keep(world, held);
     case 'snapshotting':
     case 'settling':

@@ -1,6 +1,5 @@
 import type { AccountId, MachineId, SnapshotId } from '../../kernel/ids.ts';
 import type { Db, Tx } from '../../platform/db.ts';
-import type { Machine } from './machine.ts';
 import type { Snapshot, SnapshotFilter } from './snapshot.ts';
 
 type SnapshotRow = {
@@ -16,10 +15,11 @@ type SnapshotRow = {
   pids: number;
   created_at: Date;
   bytes: bigint | null;
+  reserved: boolean;
 };
 
-/** Longer than taking one may last; by the database's own clock, because the platform's time can be moved. */
-const TAKING_UNTIL = `clock_timestamp() + interval '5 minutes'`;
+/** Whoever takes one says again and again that he does; by the database's own clock, because the platform's can be moved. */
+const TAKING_UNTIL = `clock_timestamp() + interval '30 seconds'`;
 
 const present = (row: SnapshotRow): Snapshot => ({
   id: row.id,
@@ -29,6 +29,7 @@ const present = (row: SnapshotRow): Snapshot => ({
   image: row.image,
   limits: { vcpus: row.vcpus, memoryMb: row.memory_mb, diskGb: row.disk_gb, pids: row.pids },
   bytes: Number(row.bytes ?? 0n),
+  reserved: row.reserved,
   createdAt: row.created_at,
 });
 
@@ -60,6 +61,7 @@ export const newestSnapshots = async (
           and ($1::uuid is null or account_id = $1)
           and ($2::text is null or name = $2)
           and ($3::text is null or machine_id = $3)
+          and not reserved
           and ($4::timestamptz is null or (created_at, id) < ($4, $5))
         order by created_at desc, id desc limit $6`,
       [accountId ?? null, name ?? null, machineId ?? null, after?.createdAt ?? null, after?.id ?? null, limit + 1],
@@ -67,43 +69,49 @@ export const newestSnapshots = async (
   ).map(present);
 
 /** Lets one transaction at a time decide whether an account may have one more, until it ends. */
-export async function countSnapshots(tx: Tx, accountId: AccountId): Promise<number> {
+export async function countSnapshots(tx: Tx, accountId: AccountId): Promise<{ count: number; bytes: number }> {
   await tx.query(`select pg_advisory_xact_lock(hashtextextended('snapshots of ' || $1, 0))`, [accountId]);
-  const [row] = await tx.query<{ count: number }>(
-    `select count(*)::integer as count from machine_snapshots where account_id = $1`,
+  const [row] = await tx.query<{ count: number; bytes: number }>(
+    `select count(*)::integer as count, coalesce(sum(coalesce(bytes, expected_bytes)), 0)::double precision as bytes
+       from machine_snapshots where account_id = $1 and not reserved`,
     [accountId],
   );
-  return row?.count ?? 0;
+  return row ?? { count: 0, bytes: 0 };
 }
 
 /** Writes down that it is being taken. False where its id is taken. */
 export async function insertSnapshot(
   tx: Tx,
-  id: SnapshotId,
-  machine: Machine,
-  { name, at }: { name: string | undefined; at: Date },
+  snapshot: Omit<Snapshot, 'bytes'> & { expectedBytes: number },
+  place: string,
 ): Promise<boolean> {
-  const { limits } = machine;
+  const { id, accountId, machineId, name, image, limits, createdAt, reserved, expectedBytes } = snapshot;
   const rows = await tx.query(
     `insert into machine_snapshots (id, account_id, machine_id, place, name, image, vcpus, memory_mb, disk_gb, pids,
-                                    created_at, taking_until)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, ${TAKING_UNTIL})
+                                    created_at, reserved, expected_bytes, taking_until)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, ${TAKING_UNTIL})
      on conflict (id) do nothing returning id`,
     [
       id,
-      machine.accountId,
-      machine.id,
-      machine.place,
+      accountId,
+      machineId,
+      place,
       name ?? null,
-      machine.image,
+      image,
       limits.vcpus,
       limits.memoryMb,
       limits.diskGb,
       limits.pids,
-      at,
+      createdAt,
+      reserved,
+      Math.round(expectedBytes),
     ],
   );
   return rows.length === 1;
+}
+
+export async function stayTaking(tx: Tx, id: SnapshotId): Promise<void> {
+  await tx.query(`update machine_snapshots set taking_until = ${TAKING_UNTIL} where id = $1 and bytes is null`, [id]);
 }
 
 /** Undefined where it was given up meanwhile. */

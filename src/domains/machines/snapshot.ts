@@ -13,6 +13,8 @@ export type Snapshot = {
   limits: Limits;
   /** What it fills of the host's disk. */
   bytes: number;
+  /** The platform's own for a while: its account neither sees it nor may remove it. */
+  reserved: boolean;
   createdAt: Date;
 };
 
@@ -29,6 +31,8 @@ export type SnapshotFilter = {
 };
 
 export const MAX_SNAPSHOTS_PER_ACCOUNT = 100;
+/** What all snapshots of an account may fill of the host's disk: they cost nothing. */
+export const MAX_SNAPSHOT_GB_PER_ACCOUNT = 50;
 const MAX_NAME_LENGTH = 128;
 
 export function checkSnapshotName(name: string | undefined): void {

@@ -1,18 +1,17 @@
 import { AppError } from '../../kernel/errors.ts';
-import type { MachineId, SnapshotId } from '../../kernel/ids.ts';
+import type { AccountId, MachineId, SnapshotId } from '../../kernel/ids.ts';
 import { newId, type Op } from '../../kernel/op.ts';
 import { pageOf, type Page } from '../../kernel/page.ts';
-import { MINUTE } from '../../kernel/time.ts';
+import { MINUTE, SECOND } from '../../kernel/time.ts';
 import type { Tx } from '../../platform/db.ts';
-import type { Room } from './drivers/driver.ts';
 import * as facts from './facts.ts';
 import { whileHeld, type Held } from './held.ts';
-import type { Machine } from './machine.ts';
 import { mayUse, visibleTo } from './policy.ts';
 import { failed } from './rest.ts';
 import { checkRoom } from './room.ts';
 import {
   checkSnapshotName,
+  MAX_SNAPSHOT_GB_PER_ACCOUNT,
   MAX_SNAPSHOTS_PER_ACCOUNT,
   type Snapshot,
   type SnapshotCursor,
@@ -28,6 +27,7 @@ import {
   markTaken,
   newestSnapshots,
   snapshotIds,
+  stayTaking,
 } from './snapshot-store.ts';
 import { findMachine } from './store.ts';
 import { take } from './undertaking.ts';
@@ -35,8 +35,20 @@ import { letGo } from './undertaking-store.ts';
 import { usedBy } from './used.ts';
 import type { MachinesWorld } from './world.ts';
 
-const TAKING_TIMEOUT_MS = 3 * MINUTE;
-const NO_MORE: Room = { memoryMb: 0, diskGb: 0 };
+/** Of a machine that does not run; one that runs is copied faster or not at all. */
+const TAKING_TIMEOUT_MS = 15 * MINUTE;
+const BEAT_MS = 5 * SECOND;
+/** By then whoever was taking it has either gone on with it or is taken for dead. */
+const RETRY_AFTER_SECONDS = 10;
+const GIB = 2 ** 30;
+
+export type SnapshotOptions = {
+  name?: string | undefined;
+  /** Its id, where the caller has settled that already. */
+  id?: SnapshotId | undefined;
+  /** The platform's own for a while, under this id: however often it is asked for, it is taken once. */
+  reservedAs?: SnapshotId | undefined;
+};
 
 /**
  * Copies a machine's disk as it is at one moment, while it runs or rests. Throws `conflict` where the account has as
@@ -46,16 +58,19 @@ export async function snapshot(
   world: MachinesWorld,
   op: Op,
   id: MachineId,
-  { name }: { name?: string | undefined } = {},
+  { name, id: ownId, reservedAs }: SnapshotOptions = {},
 ): Promise<Snapshot> {
   checkSnapshotName(name);
   const machine = visibleTo(op, await findMachine(world.db, id));
-  const snapshotId = newId(op, 'snapshot', `snapshot of ${id}`);
-  const before = op.seed && (await findSnapshot(world.db, snapshotId));
+  const snapshotId = reservedAs ?? ownId ?? newId(op, 'snapshot', `snapshot of ${id}`);
+  const before = (reservedAs || op.seed) && (await findSnapshot(world.db, snapshotId));
   if (before) return before;
-  await admit(world, op, machine, { id: snapshotId, name });
+  const { accountId, image, limits } = machine;
+  const reserved = reservedAs !== undefined;
+  const wanted = { id: snapshotId, accountId, machineId: id, name, image, limits, reserved, createdAt: op.now };
+  await admit(world, wanted, await world.driver.filledBytes(id));
   try {
-    return await takeIt(world, op, id, snapshotId);
+    return await whileTaking(world, snapshotId, () => takeIt(world, op, id, snapshotId));
   } catch (error) {
     await world.db.transact((tx) => giveUpSnapshot(tx, snapshotId));
     // The database may have gone away after it had written that the copy is whole.
@@ -67,20 +82,48 @@ export async function snapshot(
 }
 
 /** Writes down that it is being taken before anything is there that a sweep would have to know. */
-async function admit(
+export async function admit(
   world: MachinesWorld,
-  op: Op,
-  machine: Machine,
-  { id, name }: { id: SnapshotId; name: string | undefined },
+  wanted: Omit<Snapshot, 'bytes'>,
+  expectedBytes: number,
 ): Promise<void> {
   const room = await world.driver.room();
   await world.db.transact(async (tx) => {
-    await checkRoom(tx, world.driver.place, room, NO_MORE);
-    if ((await countSnapshots(tx, machine.accountId)) >= MAX_SNAPSHOTS_PER_ACCOUNT)
-      throw new AppError('conflict', `An account may keep ${MAX_SNAPSHOTS_PER_ACCOUNT} snapshots; remove one first.`);
-    if (!(await insertSnapshot(tx, id, machine, { name, at: op.now })))
-      throw new AppError('conflict', 'This snapshot is being taken.');
+    const copiedGb = expectedBytes / GIB;
+    await checkRoom(tx, world.driver.place, room, { memoryMb: 0, diskGb: 0, copiedGb });
+    if (!wanted.reserved) await checkShare(tx, wanted.accountId, copiedGb);
+    if (!(await insertSnapshot(tx, { ...wanted, expectedBytes }, world.driver.place)))
+      throw new AppError('conflict', 'This snapshot is being taken.', { retryAfterSeconds: RETRY_AFTER_SECONDS });
   });
+}
+
+async function checkShare(tx: Tx, accountId: AccountId, copiedGb: number): Promise<void> {
+  const kept = await countSnapshots(tx, accountId);
+  if (kept.count >= MAX_SNAPSHOTS_PER_ACCOUNT)
+    throw new AppError('conflict', `An account may keep ${MAX_SNAPSHOTS_PER_ACCOUNT} snapshots; remove one first.`);
+  if (kept.bytes / GIB + copiedGb > MAX_SNAPSHOT_GB_PER_ACCOUNT)
+    throw new AppError(
+      'conflict',
+      `The snapshots of an account may fill ${MAX_SNAPSHOT_GB_PER_ACCOUNT} GB together; remove one first.`,
+    );
+}
+
+/** Lets everybody know that it is still being taken. */
+export async function whileTaking<Result>(
+  { db, log }: MachinesWorld,
+  id: SnapshotId,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const beat = setInterval(() => {
+    db.transact((tx) => stayTaking(tx, id)).catch((error: Error) =>
+      log.warn({ snapshotId: id, err: error }, 'a snapshot could not be held'),
+    );
+  }, BEAT_MS);
+  try {
+    return await work();
+  } finally {
+    clearInterval(beat);
+  }
 }
 
 async function takeIt(world: MachinesWorld, op: Op, id: MachineId, snapshotId: SnapshotId): Promise<Snapshot> {
@@ -112,7 +155,8 @@ async function written(
 
 export async function getSnapshot(world: MachinesWorld, op: Op, id: SnapshotId): Promise<Snapshot> {
   const found = await findSnapshot(world.db, id);
-  if (!found || !mayUse(op, found)) throw new AppError('not_found', 'Snapshot not found');
+  if (!found || !mayUse(op, found) || (found.reserved && op.actor.kind === 'account'))
+    throw new AppError('not_found', 'Snapshot not found');
   return found;
 }
 

@@ -108,15 +108,25 @@ async function open(world: SshWorld, op: Op, id: MachineId, request: SshRequest)
   await requireRunning(world, op, id);
   const known = await world.db.transact((tx) => changeEntry(tx, id, entry));
   const door = known ?? (await newDoor(world, id, entry));
-  await world.listen(door);
-  await settle(world, op, door, password);
+  try {
+    await world.listen(door);
+    await settle(world, op, door, password);
+  } catch (error) {
+    // Nobody was told of a door that was new: its port is for others.
+    if (!known) await giveUpDoor(world, id);
+    throw error;
+  }
   return accessTo(world, door);
+}
+
+async function giveUpDoor(world: SshWorld, id: MachineId): Promise<void> {
+  await world.db.transact((tx) => closeDoor(tx, id));
+  world.unlisten(id);
 }
 
 async function close(world: SshWorld, op: Op, id: MachineId): Promise<void> {
   await world.machines.get(op, id);
-  await world.db.transact((tx) => closeDoor(tx, id));
-  world.unlisten(id);
+  await giveUpDoor(world, id);
   await stopServer(world.machines, op, id);
 }
 

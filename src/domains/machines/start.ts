@@ -1,13 +1,13 @@
-import { AppError, isAppError } from '../../kernel/errors.ts';
+import { AppError } from '../../kernel/errors.ts';
 import type { AccountId, MachineId, SnapshotId } from '../../kernel/ids.ts';
 import { newId, type Op } from '../../kernel/op.ts';
 import { BASE_IMAGE } from './command.ts';
 import { create, type Wanted } from './create.ts';
-import type { NetworkMode, NetworkRules, Standing } from './drivers/driver.ts';
+import type { NetworkMode, Standing } from './drivers/driver.ts';
 import { checkLease, checkPurpose, checkStanding, limitsOf, type LimitsRequest, type Machine } from './machine.ts';
 import { BUILDER } from './images/image.ts';
-import { giveUpPooled, isOfPool, takeFromPool } from './pool.ts';
-import { checkRules } from './rules.ts';
+import { isOfPool, onceThereIsRoom, takeFromPool } from './pool.ts';
+import { checkRules, type EgressRules } from './rules.ts';
 import type { MachinesWorld } from './world.ts';
 
 export type StartRequest = {
@@ -24,14 +24,14 @@ export type StartRequest = {
   /** Its disk begins as a copy of this snapshot of the same account, whose image it has then. */
   snapshot?: SnapshotId | undefined;
   /** What of the internet it may reach; all of it where nothing is said. */
-  rules?: NetworkRules | undefined;
+  rules?: EgressRules | undefined;
   /** Where it is to be somebody's computer for long: it may have a longer lease, and is started again where it is lost. */
   standing?: Standing | undefined;
   /** A machine that waits ready-made will do, where one of `POOLED_LIMITS` is asked for and nothing special. */
   fromPool?: boolean | undefined;
 };
 
-const NO_RULES: NetworkRules = { allow: [], deny: [] };
+const NO_RULES: EgressRules = { allow: [], deny: [] };
 
 /**
  * Starts a machine and answers when it takes commands. Under a given id any number of calls start one machine.
@@ -42,7 +42,7 @@ export async function start(world: MachinesWorld, op: Op, request: StartRequest)
   const wanted = wantedOf(op, request);
   const isForPool = request.fromPool === true && request.id === undefined && isOfPool(wanted);
   const pooled = isForPool ? await takeFromPool(world, op, wanted) : undefined;
-  return pooled ?? (await createOnceThereIsRoom(world, op, wanted));
+  return pooled ?? (await onceThereIsRoom(world, op, () => create(world, op, wanted)));
 }
 
 function wantedOf(op: Op, request: StartRequest): Wanted {
@@ -60,15 +60,4 @@ function wantedOf(op: Op, request: StartRequest): Wanted {
 /** What machines that build images may do is not for anybody else. */
 function checkImage(op: Op, image: string): void {
   if (image === BUILDER && op.actor.kind !== 'system') throw new AppError('not_found', `There is no image ${image}.`);
-}
-
-/** Nobody is refused for the sake of machines that only wait. */
-async function createOnceThereIsRoom(world: MachinesWorld, op: Op, wanted: Wanted): Promise<Machine> {
-  for (;;) {
-    try {
-      return await create(world, op, wanted);
-    } catch (error) {
-      if (!isAppError(error, 'at_capacity') || !(await giveUpPooled(world, op))) throw error;
-    }
-  }
 }

@@ -1,7 +1,8 @@
 import type { AccountId, MachineId, SnapshotId } from '../../kernel/ids.ts';
 import type { Db, Tx } from '../../platform/db.ts';
-import type { NetworkMode, NetworkRules, Room, Tier } from './drivers/driver.ts';
+import type { NetworkMode, Room, Tier } from './drivers/driver.ts';
 import { MAY_BECOME, type EndReason, type Machine, type MachineState } from './machine.ts';
+import type { EgressRules } from './rules.ts';
 
 /** A row as it stands in the table. */
 export type MachineRow = {
@@ -20,7 +21,7 @@ export type MachineRow = {
   disk_gb: number;
   pids: number;
   network: NetworkMode;
-  rules: NetworkRules;
+  rules: EgressRules;
   snapshot_id: SnapshotId | null;
   hostname: string | null;
   standing: boolean;
@@ -37,6 +38,8 @@ export type MachineRow = {
   cpu_seconds_before: number;
   network_received_before: number;
   network_sent_before: number;
+  frozen_mb: number | null;
+  held_back: boolean;
 };
 
 export const presentMachine = (row: MachineRow): Machine => ({
@@ -69,6 +72,8 @@ export const presentMachine = (row: MachineRow): Machine => ({
     networkReceivedBytes: row.network_received_before,
     networkSentBytes: row.network_sent_before,
   },
+  frozenMb: row.frozen_mb ?? undefined,
+  heldBack: row.held_back,
 });
 
 const GIB = 2 ** 30;
@@ -83,6 +88,15 @@ export const only = (rows: MachineRow[]): Machine | undefined => (rows[0] ? pres
 export const findMachine = async (db: Db, id: MachineId): Promise<Machine | undefined> =>
   only(await db.query<MachineRow>(`select * from machines where id = $1`, [id]));
 
+/** What machines that are up may reach. */
+export async function rulesOfRunning(db: Db, ids: readonly MachineId[]): Promise<Map<MachineId, EgressRules>> {
+  const rows = await db.query<{ id: MachineId; rules: EgressRules }>(
+    `select id, rules from machines where id = any($1) and state in ('running', 'paused')`,
+    [ids],
+  );
+  return new Map(rows.map(({ id, rules }) => [id, rules]));
+}
+
 /** Machines that are not destroyed, oldest first. */
 export const aliveMachines = async (db: Db, place: string): Promise<Machine[]> =>
   (
@@ -92,18 +106,52 @@ export const aliveMachines = async (db: Db, place: string): Promise<Machine[]> =
     )
   ).map(presentMachine);
 
-/** What the living machines and the snapshots of a place may use together. A stopped machine is a disk only. */
-export async function roomTaken(tx: Tx, place: string): Promise<Room & { machines: number }> {
-  const [row] = await tx.query<{ machines: number; memory_mb: number; disk_gb: number }>(
+type Taken = Room & {
+  machines: number;
+  /** What is held by those that are frozen. */
+  frozenMb: number;
+  /** What is being copied right now and may not be there yet. */
+  copiedGb: number;
+};
+
+/**
+ * What the living machines of a place may use together. One that is frozen uses what it holds and no more, a stopped
+ * one is a disk only; what snapshots fill is not free, and so counts already.
+ */
+export async function roomTaken(tx: Tx, place: string): Promise<Taken> {
+  const [row] = await tx.query<Record<'machines' | 'memory_mb' | 'frozen_mb' | 'disk_gb' | 'copied_gb', number>>(
     `select count(*)::integer as machines,
-            coalesce(sum(memory_mb) filter (where state <> 'stopped'), 0)::double precision as memory_mb,
-            coalesce(sum(disk_gb), 0)::double precision
-              + (select coalesce(sum(bytes), 0) from machine_snapshots where place = $1)::double precision / ${GIB}
-              as disk_gb
+            coalesce(sum(memory_mb) filter (where state not in ('paused', 'stopped')), 0)::double precision as memory_mb,
+            coalesce(sum(coalesce(frozen_mb, memory_mb)) filter (where state = 'paused'), 0)::double precision
+              as frozen_mb,
+            coalesce(sum(disk_gb), 0)::double precision as disk_gb,
+            (coalesce((select sum(expected_bytes) from machine_snapshots where place = $1 and bytes is null), 0)
+              + coalesce(sum((select bytes from machine_snapshots where id = snapshot_id))
+                           filter (where state = 'creating'), 0))::double precision / ${GIB} as copied_gb
        from machines where place = $1 and state <> 'destroyed'`,
     [place],
   );
-  return { machines: row?.machines ?? 0, memoryMb: row?.memory_mb ?? 0, diskGb: row?.disk_gb ?? 0 };
+  return {
+    machines: row?.machines ?? 0,
+    memoryMb: row?.memory_mb ?? 0,
+    frozenMb: row?.frozen_mb ?? 0,
+    diskGb: row?.disk_gb ?? 0,
+    copiedGb: row?.copied_gb ?? 0,
+  };
+}
+
+/** Those that wait for room on the disk, the longest first. */
+export const heldBackMachines = async (db: Db, place: string): Promise<MachineId[]> =>
+  (
+    await db.query<{ id: MachineId }>(
+      `select id from machines where place = $1 and held_back and state = 'paused' order by state_at, id`,
+      [place],
+    )
+  ).map(({ id }) => id);
+
+/** From now on it rests because its owner wants that. */
+export async function noteWanted(tx: Tx, id: MachineId): Promise<void> {
+  await tx.query(`update machines set held_back = false where id = $1 and state = 'paused'`, [id]);
 }
 
 /** Lets one transaction at a time decide whether a place has room, until it ends. */
@@ -208,7 +256,7 @@ export const markDestroying = async (
 export const markDestroyed = async (tx: Tx, id: MachineId, at: Date): Promise<Machine | undefined> =>
   only(
     await tx.query<MachineRow>(
-      `update machines set state = 'destroyed', state_at = $2, ended_at = $2
+      `update machines set state = 'destroyed', state_at = $2, ended_at = $2, rules = rules - 'transforms' - 'proxy'
         where id = $1 and state = any($3) returning *`,
       [id, at, MAY_BECOME.destroyed],
     ),

@@ -1,7 +1,7 @@
 import type { MachineId } from '../../kernel/ids.ts';
 import type { Op } from '../../kernel/op.ts';
 import { after } from '../../kernel/time.ts';
-import { ABANDONED_AFTER_MS } from './create.ts';
+import { abandonedAfterMs } from './create.ts';
 import { destroyAs } from './destroy.ts';
 import type { Found } from './drivers/driver.ts';
 import type { EndReason, Machine } from './machine.ts';
@@ -59,7 +59,7 @@ function reasonToEnd(seen: Seen, now: Date, found: Found['state'] | undefined): 
     case 'destroying':
       return machine.endReason ?? 'requested';
     case 'creating':
-      return after(machine.stateAt, ABANDONED_AFTER_MS) <= now ? 'abandoned' : undefined;
+      return after(machine.stateAt, abandonedAfterMs(machine)) <= now ? 'abandoned' : undefined;
     case 'running':
       return machine.leaseUntil <= now ? 'lease_expired' : lostUnless(seen, isThere(machine, found));
     case 'pooled':

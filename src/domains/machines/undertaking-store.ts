@@ -1,6 +1,6 @@
 import type { MachineId } from '../../kernel/ids.ts';
 import type { Db, Tx } from '../../platform/db.ts';
-import type { NetworkRules } from './drivers/driver.ts';
+import type { EgressRules } from './rules.ts';
 import type { Machine, MachineState, Undertaking } from './machine.ts';
 import { only, presentMachine, SINCE_RUNNING, type MachineRow, type Used } from './store.ts';
 
@@ -83,7 +83,7 @@ export const markResting = async (
   tx: Tx,
   id: MachineId,
   token: string,
-  rest: { at: Date; state: 'paused' | 'stopped'; used: Used },
+  rest: { at: Date; state: 'paused' | 'stopped'; used: Used; frozenMb?: number | undefined; heldBack?: boolean },
 ): Promise<Machine | undefined> =>
   only(
     await tx.query<MachineRow>(
@@ -94,7 +94,7 @@ export const markResting = async (
               cpu_seconds_before = case when $4::text = 'stopped' then $5 else cpu_seconds_before end,
               network_received_before = case when $4::text = 'stopped' then $6 else network_received_before end,
               network_sent_before = case when $4::text = 'stopped' then $7 else network_sent_before end,
-              ${NOT_BUSY}
+              frozen_mb = $8, held_back = $9, ${NOT_BUSY}
         where id = $1 and busy_token = $3 returning *`,
       [
         id,
@@ -104,6 +104,8 @@ export const markResting = async (
         rest.used.cpuSeconds,
         rest.used.networkReceivedBytes,
         rest.used.networkSentBytes,
+        rest.frozenMb ?? null,
+        rest.heldBack ?? false,
       ],
     ),
   );
@@ -119,6 +121,7 @@ export const markAwake = async (
     await tx.query<MachineRow>(
       `update machines
           set state = 'running', state_at = $2, running_since = $2, lease_left_ms = null,
+              frozen_mb = null, held_back = false,
               lease_until = $2::timestamptz + coalesce($4::bigint, lease_left_ms, 0) * interval '1 millisecond',
               ${NOT_BUSY}
         where id = $1 and busy_token = $3 returning *`,
@@ -130,7 +133,7 @@ export const markRuled = async (
   tx: Tx,
   id: MachineId,
   token: string,
-  rules: NetworkRules,
+  rules: EgressRules,
 ): Promise<Machine | undefined> =>
   only(
     await tx.query<MachineRow>(

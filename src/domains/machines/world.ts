@@ -1,6 +1,7 @@
 import type { Clock } from '../../kernel/time.ts';
 import type { Database } from '../../platform/db.ts';
 import type { Jobs } from '../../platform/jobs/index.ts';
+import type { Authority } from '../../platform/egress/authority.ts';
 import type { Log } from '../../platform/log.ts';
 import type { MachineDriver } from './drivers/driver.ts';
 import type { EnvironmentOf } from './images/index.ts';
@@ -15,6 +16,10 @@ export type MachinesWorld = {
   environmentOf?: EnvironmentOf;
   /** How many machines wait ready-made to be asked for; none where it is not said. */
   poolSize?: number;
+  /** Vouches for hosts whose requests are changed on the way; without it such requests fail. */
+  authority?: Authority;
+  /** Those that are asked where names decide; the host's own where none are named. */
+  nameServers?: readonly string[];
   /** Where given, the pool is filled up again at once when a machine is taken from it. */
   jobs?: Pick<Jobs, 'nudge'>;
 };

@@ -6,6 +6,7 @@ import type { Machine } from '../machines/index.ts';
 import { available } from './billing.ts';
 import { tell } from './facts.ts';
 import type { NewSandbox } from './index.ts';
+import { checkOverShare } from './keep.ts';
 import { running, shownOf, type Kept, type NewKept } from './kept.ts';
 import { beginMeter as begin, newMeter } from '../ledger/index.ts';
 import { rulesOf } from './network.ts';
@@ -118,6 +119,7 @@ async function reserve(world: SandboxesWorld, tx: Tx, wanted: NewKept): Promise<
   }
   if ((await countLiving(tx, wanted.accountId)) >= MAX_SANDBOXES)
     throw new AppError('rate_limited', `At most ${MAX_SANDBOXES} sandboxes may live at once`);
+  await checkOverShare(tx, wanted.accountId);
   // Asked here so that nothing is made for nothing; what counts is the charge itself.
   if ((await available(world.ledger, tx, wanted)) < begin(wanted.meter, wanted.createdAt).owed)
     throw new AppError('unaffordable', 'Insufficient balance for the first minute of the sandbox');

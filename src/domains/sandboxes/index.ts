@@ -16,7 +16,7 @@ import { byAccessToken, byCode } from './look.ts';
 import { byHostLabel, expose, ports, unexpose, type Addressed, type Exposure } from './ports.ts';
 import { ownSandbox } from './policy.ts';
 import { awake, pause } from './rest.ts';
-import type { ExposedPort, Lifecycle, Network, Origin, Sandbox } from './sandbox.ts';
+import type { ExposedPort, Lifecycle, Network, Origin, Outward, Sandbox } from './sandbox.ts';
 import { setNetwork } from './set-network.ts';
 import { fork, snapshot } from './snapshots.ts';
 import { listSandboxes } from './store.ts';
@@ -32,6 +32,7 @@ export type {
   Lifecycle,
   Network,
   Origin,
+  Outward,
   PauseReason,
   Sandbox,
   SandboxState,
@@ -97,7 +98,10 @@ export type Sandboxes = {
     timeoutMs: number | undefined,
     options?: { keepMemory?: boolean },
   ): Promise<{ sandbox: Sandbox; resumed: boolean }>;
-  /** Throws `conflict` where it is paused already. Nothing is charged while it is paused. */
+  /**
+   * Throws `conflict` where it is paused already, `rate_limited` where the account has as much paused as it may,
+   * `at_capacity` where the host has. Nothing is charged while it is paused; after 30 days it is ended.
+   */
   pause(op: Op, reference: string, options: { keepMemory: boolean }): Promise<Sandbox>;
   /** Ready to work: woken where it may be. Throws `conflict` where it stays paused. */
   working(op: Op, reference: string): Promise<Sandbox>;
@@ -108,7 +112,7 @@ export type Sandboxes = {
   /** New sandboxes whose disk begins as a copy of this one's; each is there or says why not. */
   fork(op: AccountOp, reference: string, options: { count: number; timeoutMs?: number | undefined }): Promise<Forked[]>;
   /** Replaces what it may reach. Throws `conflict` unless it runs. */
-  setNetwork(op: Op, reference: string, network: Pick<Network, 'allowOut' | 'denyOut' | 'internet'>): Promise<Sandbox>;
+  setNetwork(op: Op, reference: string, network: Outward): Promise<Sandbox>;
   /** A second subdomain replaces the first. Throws `conflict` where the subdomain is taken or reserved. */
   expose(op: Op, reference: string, request: Exposure): Promise<ExposedPort>;
   unexpose(op: Op, reference: string, port: number): Promise<void>;

@@ -94,5 +94,6 @@ export const destroyed = (kept: Kept, meter: Meter, at: Date, reason: EndReason)
   endedAt: at,
   endReason: reason,
   env: {},
+  network: { ...kept.network, headers: {}, egressProxy: undefined },
   meter,
 });

@@ -6,7 +6,7 @@ import { POOLED_LIMITS, type LimitsRequest, type Snapshot } from '../machines/in
 import type { NewSandbox } from './index.ts';
 import type { NewKept } from './kept.ts';
 import { sizeOf } from './money.ts';
-import { checkNetwork, OPEN_NETWORK, rulesOf } from './network.ts';
+import { checkNetwork, checkProxy, OPEN_NETWORK, rulesOf, tidied } from './network.ts';
 import {
   BOUNDS,
   checkEnv,
@@ -46,7 +46,7 @@ export type Plan = {
 export async function planOf(world: SandboxesWorld, op: AccountOp, request: NewSandbox): Promise<Plan> {
   const { name, origin, template = BASE_TEMPLATE, timeoutMs, metadata = {}, env = {} } = request;
   const lifecycle = { ...DEFAULT_LIFECYCLE, ...request.lifecycle };
-  const network = { ...OPEN_NETWORK, ...request.network };
+  const network = tidied({ ...OPEN_NETWORK, ...request.network });
   if (name !== undefined && name.length > MAX_NAME_LENGTH)
     throw new AppError('invalid', `name must be at most ${MAX_NAME_LENGTH} characters`);
   if (timeoutMs !== undefined) checkTimeout(timeoutMs);
@@ -54,6 +54,7 @@ export async function planOf(world: SandboxesWorld, op: AccountOp, request: NewS
   checkEnv(env);
   checkLifecycle(lifecycle);
   checkNetwork(network);
+  await checkProxy(world.machines, network);
   const source = await sourceOf(world, op, template);
   const limits = limitsOf(request, source);
   const size = sizeOf(limits);

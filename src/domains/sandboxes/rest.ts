@@ -6,11 +6,12 @@ import { stopwatch } from '../../platform/clock.ts';
 import type { Tx } from '../../platform/db.ts';
 import { pay, settleRun } from './billing.ts';
 import { tell } from './facts.ts';
+import { checkHost, checkShare } from './keep.ts';
 import { paused, running, shownOf, type Kept } from './kept.ts';
 import { beginMeter as begin } from '../ledger/index.ts';
 import { lockLiving, ownSandbox } from './policy.ts';
 import { LEASE_MS, type PauseReason, type Sandbox } from './sandbox.ts';
-import { findById, noteMoved, saveSandbox } from './store.ts';
+import { findById, lockAccount, noteMoved, saveSandbox } from './store.ts';
 import { steadfast, type SandboxesWorld } from './world.ts';
 
 /** Pausing without memory gives processes a few seconds to end. */
@@ -21,7 +22,10 @@ const HELP_AFTER_MS = SECOND;
 /** What traffic wakes, lives at least so long. */
 const LEAST_WOKEN_MS = 5 * MINUTE;
 
-/** Throws `conflict` where it is paused already. From now on nothing is charged. */
+/**
+ * Throws `conflict` where it is paused already, `rate_limited` or `at_capacity` where there is no room for one more
+ * that rests. From now on nothing is charged.
+ */
 export async function pause(
   world: SandboxesWorld,
   op: Op,
@@ -30,16 +34,19 @@ export async function pause(
 ): Promise<Sandbox> {
   const found = await settled(world, op, reference);
   const now = world.clock.now();
+  if (keepMemory && found.state === 'running') await checkHost(world, op, found);
   const kept = await world.db.transact(async (tx) => {
+    await lockAccount(tx, found.accountId);
     const locked = await lockLiving(tx, found);
     if (locked.state !== 'running' || locked.moving) throw new AppError('conflict', 'The sandbox is paused already.');
+    await checkShare(tx, locked, keepMemory);
     return pauseWithin(world, tx, { ...op, now }, locked, { until: now, by: 'request', keepMemory });
   });
   await carryOut(world, op, kept);
   return { ...shownOf(kept), ready: true };
 }
 
-export type Pausing = { until: Date; by: PauseReason; keepMemory: boolean };
+export type Pausing = { until: Date; by: PauseReason; keepMemory: boolean; reason?: string };
 
 /** State, money and fact: all or nothing. Its machine is to be paused after that, by `carryOut`. */
 export async function pauseWithin(
@@ -47,12 +54,13 @@ export async function pauseWithin(
   tx: Tx,
   op: Op,
   kept: Kept,
-  { until, by, keepMemory }: Pausing,
+  { until, by, keepMemory, reason }: Pausing,
 ): Promise<Kept> {
   const { meter, transfers } = await settleRun(world.ledger, tx, op, kept, until);
   const next = paused({ ...kept, transfers }, meter, until, by, keepMemory);
   await saveSandbox(tx, next);
-  await tell(tx, op, 'sandbox.paused', next, { by, keptMemory: keepMemory, usedMs: meter.usedMs });
+  const told = { by, keptMemory: keepMemory, usedMs: meter.usedMs, ...(reason !== undefined && { reason }) };
+  await tell(tx, op, 'sandbox.paused', next, told);
   return next;
 }
 
@@ -96,13 +104,15 @@ export async function payFirst(world: SandboxesWorld, tx: Tx, op: Op, kept: Kept
 }
 
 /** It rests again as it did, and whatever its machine has come to is paused once more, by the sweep. */
-async function layDown(world: SandboxesWorld, op: Op, before: Kept, woken: Kept): Promise<void> {
+export async function layDown(world: SandboxesWorld, op: Op, before: Kept, woken: Kept): Promise<void> {
   const since = woken.meter.runningSince ?? op.now;
   await world.db.transact(async (tx) => {
     const kept = await lockLiving(tx, woken).catch(absent);
     if (kept?.moving !== 'resuming') return;
     const { meter, transfers } = await settleRun(world.ledger, tx, { ...op, now: since }, kept, since);
-    await saveSandbox(tx, { ...before, keptMemory: woken.keptMemory, moving: 'pausing', meter, transfers });
+    // What the host holds back goes on when there is room: it is not told to rest.
+    const moving = before.pausedBy === 'host' ? undefined : 'pausing';
+    await saveSandbox(tx, { ...before, keptMemory: woken.keptMemory, moving, meter, transfers });
     await tell(tx, op, 'sandbox.paused', before, { by: before.pausedBy, keptMemory: woken.keptMemory });
   });
 }

@@ -1,7 +1,7 @@
 import { AppError } from '../../kernel/errors.ts';
 import type { AccountId, MachineId, SandboxId } from '../../kernel/ids.ts';
 import { DAY, SECOND } from '../../kernel/time.ts';
-import type { Limits } from '../machines/index.ts';
+import type { EgressProxy, Limits } from '../machines/index.ts';
 
 /** A machine that an account rents by the second: with a name, a life that is planned, and what it may reach. */
 export type Sandbox = {
@@ -37,7 +37,8 @@ export type Sandbox = {
 
 export type Origin = 'agents' | 'e2b';
 export type SandboxState = 'running' | 'paused' | 'destroyed';
-export type PauseReason = 'request' | 'timeout' | 'money';
+/** `host`: the disk of its host ran short; it goes on when there is room again. */
+export type PauseReason = 'request' | 'timeout' | 'money' | 'host';
 /** Why a sandbox is no more. */
 export type EndReason = 'request' | 'timeout' | 'money' | 'lost';
 
@@ -50,16 +51,25 @@ export type Lifecycle = {
 };
 
 export type Network = {
-  /** Addresses and networks (CIDR). What is allowed beats what is denied. */
+  /** Addresses, networks (CIDR) and hosts (`example.com`, `*.example.com`). What is allowed beats what is denied. */
   allowOut: readonly string[];
   denyOut: readonly string[];
   /** False: nothing outside is reached but what is allowed. Undefined where its maker did not say. */
   internet: boolean | undefined;
+  /** Headers that its web requests are given on their way, by host. Their values are secrets. */
+  headers: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** A SOCKS5 proxy of its maker's, through which all its TCP goes. */
+  egressProxy: EgressProxy | undefined;
+  /** Ports at which its servers speak TLS. */
+  httpsPorts: readonly number[];
   /** False: its ports are for those who have its traffic token. */
   publicTraffic: boolean;
   /** What its servers see as `Host`; `${PORT}` stands for the port. */
   maskRequestHost: string | undefined;
 };
+
+/** What of it is replaced while it runs. */
+export type Outward = Pick<Network, 'allowOut' | 'denyOut' | 'internet' | 'headers' | 'egressProxy'>;
 
 /** A port of a sandbox that has an address of its own. */
 export type ExposedPort = {

@@ -1,5 +1,5 @@
 import { AppError, isAppError } from '../../kernel/errors.ts';
-import type { AccountOp, Op } from '../../kernel/op.ts';
+import { newId, type AccountOp, type Op } from '../../kernel/op.ts';
 import type { Snapshot } from '../machines/index.ts';
 import { create, unseeded } from './begin.ts';
 import { forgetFork, noteFork } from './fork-store.ts';
@@ -40,9 +40,11 @@ export async function fork(
   if (timeoutMs !== undefined) checkTimeout(timeoutMs);
   const source = await settled(world, op, reference);
   // Also under a seed each attempt has a copy of its own: that of an earlier one is gone, and so cannot be had again.
-  const { id } = await world.machines.snapshot(unseeded(op), source.machineId, {});
+  const id = newId(unseeded(op), 'snapshot');
+  // Before it is there, so that whatever becomes of us somebody knows that it is nobody's.
   await world.db.transact((tx) => noteFork(tx, id, source.accountId));
   try {
+    await world.machines.snapshot(unseeded(op), source.machineId, { id });
     return await makeAll(world, op, source, id, { count, timeoutMs });
   } finally {
     await removeForkSnapshot(world, op, id);
@@ -87,9 +89,14 @@ async function makeOne(
 /** What cannot be removed now is removed by the sweep. */
 export async function removeForkSnapshot(world: SandboxesWorld, op: Op, id: Snapshot['id']): Promise<void> {
   try {
-    await world.machines.removeSnapshot(steadfast(op), id);
+    await world.machines.removeSnapshot(steadfast(op), id).catch(absent);
     await world.db.transact((tx) => forgetFork(tx, id));
   } catch (error) {
     world.log.warn({ snapshotId: id, err: error }, 'the snapshot of a fork could not be removed yet');
   }
+}
+
+/** It was never taken, or is gone already. */
+function absent(error: unknown): void {
+  if (!isAppError(error, 'not_found')) throw error;
 }

@@ -3,6 +3,7 @@ import { usd } from '../../kernel/money.ts';
 import type { Db, Tx } from '../../platform/db.ts';
 import type { ListFilter } from './index.ts';
 import type { Kept, Moving, NewKept } from './kept.ts';
+import { OPEN_NETWORK } from './network.ts';
 import { paidUntil } from '../ledger/index.ts';
 import type { EndReason, Lifecycle, Network, Origin, PauseReason } from './sandbox.ts';
 
@@ -60,7 +61,7 @@ const keptOf = (row: SandboxRow): Kept => ({
   metadata: row.metadata,
   env: row.env,
   lifecycle: row.lifecycle,
-  network: { internet: undefined, maskRequestHost: undefined, ...row.network },
+  network: { ...OPEN_NETWORK, ...row.network },
   createdAt: row.created_at,
   startedAt: row.started_at ?? undefined,
   endAt: row.end_at ?? undefined,
@@ -148,6 +149,26 @@ export async function countLiving(tx: Tx, accountId: AccountId): Promise<number>
   );
   return row?.living ?? 0;
 }
+
+/** What an account's paused sandboxes may use of the host's memory, those with their processes, and of its disk. */
+export async function pausedOf(db: Db, accountId: AccountId): Promise<{ memoryMb: number; diskGb: number }> {
+  const [row] = await db.query<{ memory_mb: number; disk_gb: number }>(
+    `select coalesce(sum(memory_mb) filter (where kept_memory), 0)::double precision as memory_mb,
+            coalesce(sum(disk_gb), 0) as disk_gb
+       from sandboxes where account_id = $1 and state = 'paused'`,
+    [accountId],
+  );
+  return { memoryMb: row?.memory_mb ?? 0, diskGb: row?.disk_gb ?? 0 };
+}
+
+/** Those that have been paused since then or longer; the longest first. */
+export const pausedBefore = async (db: Db, at: Date, limit: number): Promise<SandboxId[]> =>
+  (
+    await db.query<{ id: SandboxId }>(
+      `select id from sandboxes where state = 'paused' and paused_at <= $1 order by paused_at limit $2`,
+      [at, limit],
+    )
+  ).map(({ id }) => id);
 
 /**
  * This transaction need not reach the disk by itself. It is for what is written down before its machine is: the

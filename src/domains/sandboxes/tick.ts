@@ -1,5 +1,5 @@
 import { isAppError } from '../../kernel/errors.ts';
-import { parseId, type SandboxId } from '../../kernel/ids.ts';
+import type { SandboxId } from '../../kernel/ids.ts';
 import type { Op } from '../../kernel/op.ts';
 import { after, DAY, elapsedMs, MINUTE } from '../../kernel/time.ts';
 import type { Tx } from '../../platform/db.ts';
@@ -7,13 +7,15 @@ import { followFacts, type Fact } from '../../platform/outbox.ts';
 import { ABANDONED_AFTER_MS } from './begin.ts';
 import { available, pay } from './billing.ts';
 import { endWithin, removeMachine } from './end.ts';
+import { followMachine } from './follow.ts';
 import { abandonedForks } from './fork-store.ts';
+import { keepsMemory, MAX_PAUSED_MS } from './keep.ts';
 import type { Kept } from './kept.ts';
 import { affordablePeriods, paidUntil, periodsDue, prepay } from '../ledger/index.ts';
-import { carryOut, pauseWithin } from './rest.ts';
+import { carryOut, layDown, pauseWithin } from './rest.ts';
 import { LEASE_MS } from './sandbox.ts';
 import { removeForkSnapshot } from './snapshots.ts';
-import { forgetStarting, lockByMachine, lockDue, saveSandbox, takeUnsettled } from './store.ts';
+import { forgetStarting, lockDue, lockSandbox, pausedBefore, saveSandbox, takeUnsettled } from './store.ts';
 import { steadfast, type SandboxesWorld } from './world.ts';
 
 const AT_ONCE = 8;
@@ -22,24 +24,26 @@ const BATCH = 100;
 const ABANDONED_FORK_MS = 10 * MINUTE;
 /** Whose machine facts it reads. */
 const FOLLOWER = 'sandboxes';
-const MACHINE_DESTROYED = 'machine.destroyed';
 
 /** Does what is due by the platform's clock. Any number of processes may do it at the same time. */
 export async function tick(world: SandboxesWorld, op: Op): Promise<number> {
-  const followed = await followFacts(world.db, FOLLOWER, (tx, fact) => endIfLost(world, tx, op, fact));
-  const due = await doDue(world, op);
-  const tidied = await tidyUp(world, op);
-  return followed + due + tidied;
+  const take = (tx: Tx, fact: Fact) => followMachine(world, tx, op, fact);
+  const parts = [
+    () => followFacts(world.db, FOLLOWER, take, (fact, error) => missed(world, fact, error)),
+    () => doDue(world, op),
+    () => endForgotten(world, op),
+    () => tidyUp(world, op),
+  ];
+  let done = 0;
+  const failures: unknown[] = [];
+  // What fails in one part must not keep the others from their money and their time.
+  for (const part of parts) done += await part().catch((error: unknown) => failures.push(error) && 0);
+  if (failures.length > 0) throw failures[0];
+  return done;
 }
 
-/** A sandbox whose machine is gone is over, and pays for no more than it had. */
-async function endIfLost(world: SandboxesWorld, tx: Tx, op: Op, fact: Fact): Promise<void> {
-  const machineId = fact.type === MACHINE_DESTROYED ? parseId('machine', fact.subject) : undefined;
-  const kept = machineId && (await lockByMachine(tx, machineId));
-  if (!kept) return;
-  if (kept.state === 'starting') return void (await forgetStarting(tx, kept.id, kept.machineId));
-  await endWithin(world, tx, op, kept, { until: fact.at, reason: 'lost' });
-}
+const missed = ({ log }: SandboxesWorld, { seq, subject }: Fact, error: unknown): void =>
+  log.error({ seq: String(seq), subject, err: error }, 'a fact of a machine could not be taken yet');
 
 /** Periods to be paid and times that are over. One that fails is left for the next turn and stops no other. */
 async function doDue(world: SandboxesWorld, op: Op): Promise<number> {
@@ -94,11 +98,32 @@ async function decide(world: SandboxesWorld, tx: Tx, op: Op, kept: Kept): Promis
 
 type Over = { until: Date; why: 'timeout' | 'money' };
 
-function timeOver(world: SandboxesWorld, tx: Tx, op: Op, kept: Kept, { until, why }: Over): Promise<Kept> {
+async function timeOver(world: SandboxesWorld, tx: Tx, op: Op, kept: Kept, { until, why }: Over): Promise<Kept> {
   const { onTimeout, keepMemory } = kept.lifecycle;
-  return onTimeout === 'pause'
-    ? pauseWithin(world, tx, op, kept, { until, by: why, keepMemory })
-    : endWithin(world, tx, op, kept, { until, reason: why });
+  if (onTimeout !== 'pause') return await endWithin(world, tx, op, kept, { until, reason: why });
+  const hasRoom = keepMemory && (await keepsMemory(world, tx, op, kept));
+  // Nobody waits whom we could refuse: its disk is kept, and that its processes are not is told.
+  const reason = keepMemory && !hasRoom ? 'no room for its memory' : undefined;
+  const pausing = { until, by: why, keepMemory: hasRoom };
+  return await pauseWithin(world, tx, op, kept, reason === undefined ? pausing : { ...pausing, reason });
+}
+
+/** Nobody has woken them in all the time that they were kept. */
+async function endForgotten(world: SandboxesWorld, op: Op): Promise<number> {
+  const before = after(op.now, -MAX_PAUSED_MS);
+  const forgotten = await pausedBefore(world.db, before, BATCH);
+  let done = 0;
+  for (const id of forgotten) {
+    const ended = await world.db.transact(async (tx) => {
+      const kept = await lockSandbox(tx, id);
+      if (kept?.state !== 'paused' || !kept.pausedAt || kept.pausedAt > before) return undefined;
+      return await endWithin(world, tx, op, kept, { until: op.now, reason: 'timeout' });
+    });
+    if (!ended) continue;
+    done++;
+    await removeMachine(world, op, ended);
+  }
+  return done;
 }
 
 /** All periods that are due in one payment or, where that is too much, as many as can be had. */
@@ -141,10 +166,19 @@ async function tidyUp(world: SandboxesWorld, op: Op): Promise<number> {
 
 async function settleOne(world: SandboxesWorld, op: Op, kept: Kept): Promise<void> {
   if (kept.state === 'destroyed') return removeMachine(world, op, kept);
-  if (kept.moving) return carryOut(world, op, kept);
+  if (kept.moving) return await carryOut(world, op, kept).catch((error) => cannotWake(world, op, kept, error));
   if (kept.state !== 'starting') return;
   await world.db.transact((tx) => forgetStarting(tx, kept.id, kept.machineId));
   await world.machines.destroy(steadfast(op), kept.machineId);
+}
+
+/** It runs only in our books: it rests again, and what was paid for its waking is given back. */
+async function cannotWake(world: SandboxesWorld, op: Op, kept: Kept, error: unknown): Promise<void> {
+  if (kept.moving !== 'resuming' || !kept.meter.runningSince) throw error;
+  notYet(world, kept, error);
+  const by = kept.lifecycle.autoResume ? 'timeout' : 'request';
+  const resting: Kept = { ...kept, state: 'paused', pausedAt: kept.meter.runningSince, pausedBy: by };
+  await layDown(world, op, resting, kept);
 }
 
 const notYet = (world: SandboxesWorld, { id }: Kept, error: unknown): void =>

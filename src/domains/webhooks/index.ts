@@ -1,8 +1,7 @@
 import type { Op, AccountOp } from '../../kernel/op.ts';
 import { pageOf, type Page } from '../../kernel/page.ts';
 import { after, type Clock } from '../../kernel/time.ts';
-import type { AccountId } from '../../kernel/ids.ts';
-import type { Database, Db } from '../../platform/db.ts';
+import type { Database } from '../../platform/db.ts';
 import type { OutgoingFetch } from '../../platform/fetch.ts';
 import { deleteEndedBefore } from './attempt-store.ts';
 import { deliverDue } from './deliver.ts';
@@ -15,7 +14,7 @@ import { accountVault, createSecrets, endpointVault, type WebhookSecret } from '
 import type { SignEvent } from './signing.ts';
 
 export type { Delivery, DeliveryId, DeliveryState } from './delivery.ts';
-export { MAX_ENDPOINTS, WEBHOOK_DISABLED, type Endpoint, type EndpointSecret, type Publication } from './endpoint.ts';
+export { WEBHOOK_DISABLED, type Endpoint, type EndpointSecret, type Publication } from './endpoint.ts';
 export type { Endpoints } from './endpoints.ts';
 export type { Message, Publications, Subscribers } from './record.ts';
 export { webhookSweeps } from './jobs.ts';
@@ -55,8 +54,8 @@ export type Webhooks = {
   ): Promise<Page<Delivery, DeliveryId>>;
   /** Addresses that accounts have named to be told of kinds of events. */
   endpoints: Endpoints;
-  /** What the account's endpoints were told of these things, oldest first. */
-  deliveriesAbout(db: Db, accountId: AccountId, subjects: readonly string[]): Promise<Delivery[]>;
+  /** What the caller's endpoints were told of these things, oldest first. */
+  deliveriesAbout(op: AccountOp, subjects: readonly string[]): Promise<Delivery[]>;
   /** Makes deliveries of new facts and carries out what is due. Any number of processes may do so at once. */
   deliverDue(op: Op): Promise<number>;
   /** Removes deliveries that ended long ago. */
@@ -77,7 +76,7 @@ export function createWebhooks(options: WebhooksOptions): Webhooks {
       return pageOf(found, limit, (delivery) => delivery.id);
     },
     endpoints: createEndpoints(options),
-    deliveriesAbout: (reader, accountId, subjects) => deliveriesAbout(reader, accountId, subjects, MAX_ABOUT),
+    deliveriesAbout: (op, subjects) => deliveriesAbout(db, op.actor.accountId, subjects, MAX_ABOUT),
     deliverDue: (op) => deliverDue(delivering, op, (current) => recordNewFacts(recording, current)),
     forgetOld: (op) =>
       db.transact(async (tx) => {

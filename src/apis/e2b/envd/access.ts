@@ -3,8 +3,8 @@ import type { Machines } from '../../../domains/machines/index.ts';
 import type { Sandbox, Sandboxes } from '../../../domains/sandboxes/index.ts';
 import { AppError } from '../../../kernel/errors.ts';
 import type { Op } from '../../../kernel/op.ts';
-import { SECOND } from '../../../kernel/time.ts';
-import type { RawRequest } from '../../contract.ts';
+import { MINUTE, SECOND } from '../../../kernel/time.ts';
+import type { CountRequest, RawRequest } from '../../contract.ts';
 import { isGone, SandboxGone } from './failure.ts';
 
 export type EnvdDomains = {
@@ -43,6 +43,11 @@ export type Visit = EnvdWorld & {
   request: RawRequest;
 };
 
+/** Requests into one sandbox; five hundred a second are more than a client needs that works as fast as it can. */
+export const SANDBOX_LIMIT = { name: 'envd', max: 30_000, windowMs: MINUTE };
+/** Requests of one address that name their sandbox by a signature alone. */
+export const NAMELESS_LIMIT = { name: 'envd-signed', max: 600, windowMs: MINUTE };
+
 /** Port that clients write for the daemon itself. */
 export const ENVD_PORT = '49983';
 const SANDBOX_ID = 'e2b-sandbox-id';
@@ -67,11 +72,12 @@ export async function named(domains: EnvdDomains, request: RawRequest): Promise<
 }
 
 /** Lets in whoever has the sandbox's token. */
-export async function visit(world: EnvdWorld, op: Op, request: RawRequest): Promise<Visit> {
+export async function visit(world: EnvdWorld, op: Op, request: RawRequest, count: CountRequest): Promise<Visit> {
   const sandbox = await named(world, request);
   const token = headerOf(request, ACCESS_TOKEN);
   if (token === undefined || !isSame(token, world.sandboxes.accessToken(sandbox)))
     throw new AppError('unauthenticated', 'Invalid access token');
+  await count(SANDBOX_LIMIT, sandbox.code);
   return enter(world, op, request, sandbox);
 }
 
@@ -80,16 +86,19 @@ export async function visitFiles(
   world: EnvdWorld,
   op: Op,
   request: RawRequest,
-  operation: 'read' | 'write',
+  { operation, count }: { operation: 'read' | 'write'; count: CountRequest },
 ): Promise<Visit> {
-  if (headerOf(request, ACCESS_TOKEN) !== undefined) return visit(world, op, request);
+  if (headerOf(request, ACCESS_TOKEN) !== undefined) return visit(world, op, request, count);
   const signature = request.query.get('signature');
   if (signature === null) throw new AppError('unauthenticated', 'missing signature query parameter');
   const fits = (token: string): boolean => isSame(signature, signatureOf(request.query, operation, token));
+  // To find out whose it is, every sandbox is looked at.
+  if (headerOf(request, SANDBOX_ID) === undefined) await count(NAMELESS_LIMIT);
   const sandbox = await signedFor(world, request, fits);
   const expiration = request.query.get('signature_expiration');
   if (expiration && Number(expiration) * SECOND < op.now.getTime())
     throw new AppError('unauthenticated', 'signature is already expired');
+  await count(SANDBOX_LIMIT, sandbox.code);
   return enter(world, op, request, sandbox);
 }
 

@@ -1,4 +1,3 @@
-import type { Op } from '../../../kernel/op.ts';
 import type { Method, RawAnswer, RawRequest, RawRoute } from '../../contract.ts';
 import { named, visit, visitFiles, type EnvdDomains, type EnvdWorld, type Visit } from './access.ts';
 import { compose } from './compose.ts';
@@ -58,18 +57,18 @@ export function envdRoutes(domains: EnvdDomains): RawRoute[] {
   return [
     ...Object.entries(services()).map(([service, methods]) => rpcRoute(world, service, methods)),
     plain('GET', '/health', (_op, request) => health(world, request)),
-    plain('GET', '/metrics', async (op, request) => json(await showMetrics(await visit(world, op, request)))),
-    plain('GET', '/envs', async (op, request) => json(showEnvironment(await visit(world, op, request)))),
+    plain('GET', '/metrics', async (...asked) => json(await showMetrics(await visit(world, ...asked)))),
+    plain('GET', '/envs', async (...asked) => json(showEnvironment(await visit(world, ...asked)))),
     plain('GET', '/files', files.read),
     plain('POST', '/files', files.write),
-    plain('POST', '/files/compose', async (op, request) => json(await compose(await visit(world, op, request)))),
+    plain('POST', '/files/compose', async (...asked) => json(await compose(await visit(world, ...asked)))),
     // Signed URLs are made of this server's origin and nothing else: they name no sandbox.
     { method: 'GET', path: '/files', handle: files.read, presentError: presentFileError },
     { method: 'POST', path: '/files', handle: files.write, presentError: presentFileError },
   ];
 }
 
-type Handle = (op: Op, request: RawRequest) => Promise<RawAnswer>;
+type Handle = RawRoute['handle'];
 
 const plain = (method: Method, path: string, handle: Handle): RawRoute => ({
   method,
@@ -79,20 +78,20 @@ const plain = (method: Method, path: string, handle: Handle): RawRoute => ({
 });
 
 const filesAnswering = (world: EnvdWorld): { read: Handle; write: Handle } => ({
-  read: async (op, request) => download(await visitFiles(world, op, request, 'read')),
-  write: async (op, request) => upload(await visitFiles(world, op, request, 'write')),
+  read: async (op, request, count) => download(await visitFiles(world, op, request, { operation: 'read', count })),
+  write: async (op, request, count) => upload(await visitFiles(world, op, request, { operation: 'write', count })),
 });
 
 const rpcRoute = (world: EnvdWorld, service: string, { unary, streaming }: Services[string]): RawRoute => ({
   method: 'POST',
   path: `${PREFIX}/${service}/:method`,
   presentError: presentRpcError,
-  async handle(op, request) {
+  async handle(op, request, count) {
     const name = request.params['method'] ?? '';
     const stream = Object.hasOwn(streaming, name) ? streaming[name] : undefined;
     const call = Object.hasOwn(unary, name) ? unary[name] : undefined;
     if (!stream && !call) throw new RpcFailure('unimplemented', `${service} has no method ${name}`);
-    const guest = await visit(world, op, request);
+    const guest = await visit(world, op, request, count);
     return stream ? stream(guest) : json(await call?.(guest));
   },
 });

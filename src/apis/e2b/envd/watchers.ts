@@ -15,6 +15,9 @@ const MAX_KEPT_BYTES = 4_194_304;
 /** A watcher that nobody asks for so long is taken away. */
 const FORGOTTEN_AFTER_MS = 10 * MINUTE;
 const ID_BYTES = 12;
+/** Tells the processes of one server apart. */
+const MARK_BYTES = 4;
+const WATCHER_ID = /^[0-9a-f]{32}$/;
 
 type Watcher = { code: string; events: FilesystemEvent[]; bytes: number; timer: NodeJS.Timeout; close(): void };
 const ById = z.object({ watcherId: z.string() });
@@ -26,6 +29,7 @@ export type Watchers = {
 };
 
 export function createWatchers(): Watchers {
+  const ownMark = randomBytes(MARK_BYTES).toString('hex');
   const watchers = new Map<string, Watcher>();
   const bytesKept = new Map<string, number>();
   /** Counts what a watcher keeps; false where its sandbox has too much kept. */
@@ -47,7 +51,7 @@ export function createWatchers(): Watchers {
     const { watcherId } = await readMessage(visit.request, ById);
     const watcher = watchers.get(watcherId);
     if (watcher?.code !== visit.sandbox.code)
-      throw new RpcFailure('not_found', `watcher with id ${watcherId} not found`);
+      throw new RpcFailure('not_found', `watcher with id ${watcherId} not found${whereabouts(watcherId, ownMark)}`);
     return [watcherId, watcher];
   };
   return {
@@ -57,7 +61,7 @@ export function createWatchers(): Watchers {
         const { code } = visit.sandbox;
         if ([...watchers.values()].filter((watcher) => watcher.code === code).length >= MAX_WATCHERS)
           throw new RpcFailure('resource_exhausted', `A sandbox has at most ${MAX_WATCHERS} watchers`);
-        const id = randomBytes(ID_BYTES).toString('hex');
+        const id = ownMark + randomBytes(ID_BYTES).toString('hex');
         // The watch goes on after this request, which asked for it.
         const lasting = new AbortController();
         const watch = await openWatch({ ...visit, op: { ...visit.op, signal: lasting.signal } }, request);
@@ -84,6 +88,12 @@ export function createWatchers(): Watchers {
     },
   };
 }
+
+/** What there is to say of one that is not known here. */
+const whereabouts = (id: string, ownMark: string): string =>
+  id.startsWith(ownMark) || !WATCHER_ID.test(id)
+    ? ''
+    : ': it was made by another process of the server, which may have ended; create it again';
 
 /** Until the watch ends, the sandbox with it, or too much has come that nobody wants to know. */
 async function collect(

@@ -74,7 +74,7 @@ export const testPatchOf = (tests: readonly BroughtFile[], folder: string): stri
   tests.map((file) => additionOf(file, folder)).join('');
 
 function additionOf(file: BroughtFile, folder: string): string {
-  if (file.kind === 'link') return '';
+  if (file.kind !== 'file') return '';
   const text = file.content.toString();
   if (text === '' || !Buffer.from(text).equals(file.content)) return '';
   const path = `${folder}/${file.path}`;

@@ -1,70 +1,147 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { AppError } from '../../../kernel/errors.ts';
 import {
+  BASE_IMAGE,
   DEFAULT_LIMITS,
   DEFAULT_VERIFY_SECONDS,
+  MAX_VERIFY_SECONDS,
   NAME,
   repositoryPath,
   type SampleDraft,
   type SampleText,
 } from '../sample.ts';
+import { filesBelow, textOf as fileText, type BroughtFile } from '../tree.ts';
+import { DOCKERFILE, type BroughtFolder } from './folder.ts';
+import type { FolderTrees } from './harbor.ts';
 import { testNames } from './lists.ts';
 
 /** Datasets write what is not known as null, as an empty string, or not at all. */
-const text = z
+const word = z
   .union([z.string(), z.number()])
   .nullish()
   .transform((value) => String(value ?? ''));
 
 const Line = z.looseObject({
   instance_id: z.string().regex(NAME),
-  repo: text,
-  base_commit: text,
+  repo: word,
+  base_commit: word,
   problem_statement: z.string(),
-  version: text,
-  patch: text,
-  test_patch: text,
-  hints_text: text,
-  environment_setup_commit: text,
+  version: word,
+  patch: word,
+  test_patch: word,
+  hints_text: word,
+  environment_setup_commit: word,
   language: z.string().nullish(),
   repo_language: z.string().nullish(),
-  non_code_patch: text,
-  difficulty: text,
+  non_code_patch: word,
+  difficulty: word,
   FAIL_TO_PASS: z.unknown().optional(),
   PASS_TO_PASS: z.unknown().optional(),
   FAIL_TO_FAIL: z.unknown().optional(),
 });
 
 const NO_REPOSITORY =
-  'The format names a commit of a public repository and brings no files: there is no image to run it in';
+  'The format names a commit of a public repository and brings no files: import it with --repositories to have it run';
 
-/** One line of a SWE-bench JSONL file. Throws `invalid` with what is wrong about it. */
-export function readSwebench(line: string): SampleDraft {
+/** What a line may bring beside it: the repository at its commit, and what its tests become. */
+const REPOSITORY = 'repo';
+/** Files as the test patch leaves them. */
+const TEST_FILES = 'tests';
+/** Paths that the test patch removes, one to a line. */
+const REMOVED = 'removed';
+const SETUP = 'setup.sh';
+const WORKDIR = '/testbed';
+const RUNNER = readFileSync(join(import.meta.dirname, 'swebench-tests.py'));
+/** The set-up may need the user's files and may make some. */
+const RECIPE = `FROM base
+COPY ${REPOSITORY} ${WORKDIR}
+COPY ${SETUP} /tmp/${SETUP}
+WORKDIR ${WORKDIR}
+RUN chown -R user:user ${WORKDIR} && bash -e /tmp/${SETUP} && rm -f /tmp/${SETUP} && chown -R user:user ${WORKDIR}
+`;
+
+/**
+ * One line of a SWE-bench JSONL file, with its repository where there is one. Throws `invalid` with what is wrong
+ * about it.
+ */
+export function readSwebench(
+  line: string,
+  folder: BroughtFolder | undefined,
+): { draft: SampleDraft; trees: FolderTrees | undefined } {
   const given = Line.safeParse(parse(line));
   if (!given.success) {
     const [issue] = given.error.issues;
     throw new AppError('invalid', `${issue?.path.join('.') || 'The line'} is missing or wrong`);
   }
   const { data } = given;
-  return {
+  const text = textOf(data);
+  const trees = folder && treesOf(folder.files, text);
+  const draft: SampleDraft = {
     sampleId: data.instance_id,
     format: 'swebench',
-    text: textOf(data),
+    text,
     recipe: {
-      image: undefined,
-      workdir: repositoryPath(data.instance_id),
+      // With a set-up script an image is built.
+      image: trees && trees.context.length === 0 ? BASE_IMAGE : undefined,
+      workdir: trees ? WORKDIR : repositoryPath(data.instance_id),
       limits: DEFAULT_LIMITS,
       internet: false,
       grades: 'workspace',
-      command: '',
-      solve: undefined,
-      timeoutSeconds: DEFAULT_VERIFY_SECONDS,
+      command: trees ? 'python3 -I /tests/run.py' : '',
+      solve: trees && text.patch !== '' ? 'git apply --whitespace=nowarn /solution/gold.patch' : undefined,
+      timeoutSeconds: trees ? MAX_VERIFY_SECONDS / 2 : DEFAULT_VERIFY_SECONDS,
       env: {},
       manifest: line.trim(),
     },
-    notRunnable: NO_REPOSITORY,
+    notRunnable: problemOf(text, trees),
+  };
+  return { draft, trees };
+}
+
+function problemOf({ failToPass, passToPass }: SampleText, trees: FolderTrees | undefined): string | undefined {
+  if (!trees) return NO_REPOSITORY;
+  return failToPass.length + passToPass.length === 0 ? 'It names no tests' : undefined;
+}
+
+function treesOf(files: readonly BroughtFile[], text: SampleText): FolderTrees {
+  const repository = filesBelow(files, REPOSITORY);
+  if (repository.length === 0) throw new AppError('invalid', 'Its repository has no files');
+  const setup = files.find(({ path }) => path === SETUP);
+  const context = setup && [
+    setup,
+    fileOf(DOCKERFILE, RECIPE),
+    ...repository.map((file) => ({ ...file, path: `${REPOSITORY}/${file.path}` })),
+  ];
+  return {
+    workspace: setup ? [] : repository,
+    tests: testsOf(files, repository, text),
+    solution: text.patch === '' ? [] : [fileOf('gold.patch', text.patch)],
+    context: context ?? [],
   };
 }
+
+/** Beside the tests themselves, whatever steers them: a repository that brings its own would grade itself. */
+function testsOf(files: readonly BroughtFile[], repository: readonly BroughtFile[], text: SampleText): BroughtFile[] {
+  const own = filesBelow(files, TEST_FILES);
+  const removed = (fileText(files, REMOVED) ?? '').split('\n').filter(Boolean);
+  const replaced = new Set([...own.map(({ path }) => path), ...removed]);
+  const steering = repository.filter(({ path }) => /(^|\/)conftest\.py$/.test(path) && !replaced.has(path));
+  const plan = { names: [...text.failToPass, ...text.passToPass, ...text.failToFail], removed };
+  return [
+    ...[...own, ...steering].map((file) => ({ ...file, path: `files/${file.path}` })),
+    fileOf('run.py', RUNNER),
+    fileOf('plan.json', JSON.stringify(plan)),
+  ];
+}
+
+const fileOf = (path: string, content: string | Buffer): BroughtFile => ({
+  kind: 'file',
+  path,
+  executable: false,
+  content: Buffer.from(content),
+});
 
 const textOf = (data: z.output<typeof Line>): SampleText => ({
   instanceId: data.instance_id,

@@ -13,7 +13,7 @@ export type SubmissionState = 'pending' | 'accepted' | 'rejected';
 export type Bounty = {
   id: BountyId;
   creatorId: NodeId;
-  creatorReputation: number;
+  creatorCri: number;
   /** Of a sandbox node: no other node takes part, its money is worth nothing. */
   sandbox: boolean;
   title: string;
@@ -51,10 +51,6 @@ export const MAX_TAGS = 20;
 export const MAX_TAG_LENGTH = 50;
 /** What one bounty takes in all: its page shows every one. */
 export const MAX_SUBMISSIONS = 500;
-
-/** Levels from which on a node may; they count where the operator enforces them. */
-export const LEVEL_TO_CREATE = 2;
-export const LEVEL_TO_SUBMIT = 1;
 
 export const deadlineOf = (now: Date, days: number | undefined): Date | undefined =>
   days === undefined ? undefined : after(now, days * DAY);

@@ -3,10 +3,11 @@ import type { Tck } from '../../../kernel/money.ts';
 import { newId } from '../../../kernel/op.ts';
 import { recordFact } from '../../../platform/outbox.ts';
 import { bounty as bountyAccount } from '../../ledger/index.ts';
+import { shortDecimals } from '../money.ts';
 import { spend } from '../nodes/spend.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
-import { deadlineOf, LEVEL_TO_CREATE, type Bounty, type BountyCategory } from './bounty.ts';
-import { requireLevel } from './gate.ts';
+import { deadlineOf, type Bounty, type BountyCategory } from './bounty.ts';
+import { requireLevel, type Gate } from './gate.ts';
 import { findBounty, insertBounty } from './store.ts';
 
 export type BountyWish = {
@@ -23,8 +24,8 @@ export type BountyWish = {
  * Offers a reward, and puts it aside. Throws `unaffordable`, `invalid` beyond the node's canary, `forbidden` below the
  * level that it takes.
  */
-export async function create(world: GridWorld, op: NodeOp, wish: BountyWish): Promise<Bounty> {
-  requireLevel(world, op, LEVEL_TO_CREATE);
+export async function create(world: GridWorld & Gate, op: NodeOp, wish: BountyWish): Promise<Bounty> {
+  await requireLevel(world, op, 'postBounty');
   const { deadlineDays, ...written } = wish;
   const id = newId(op, 'bounty');
   const deadlineAt = deadlineOf(op.now, deadlineDays);
@@ -39,13 +40,13 @@ export async function create(world: GridWorld, op: NodeOp, wish: BountyWish): Pr
       amount: wish.reward,
       to,
       description: `Reward of bounty ${id}`,
-      metadata: { bounty_id: id },
+      metadata: { reference: id },
     });
     await recordFact(tx, op, {
       type: 'bounty.created',
       subject: id,
       accountId,
-      data: { nodes: [creatorId], reward: String(wish.reward) },
+      data: { nodes: [creatorId], bounty_id: id, reward: shortDecimals(wish.reward) },
     });
   });
   const made = await findBounty(world.db, id);

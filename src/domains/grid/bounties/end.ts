@@ -5,7 +5,7 @@ import { newId, type Op } from '../../../kernel/op.ts';
 import type { Tx } from '../../../platform/db.ts';
 import { recordFact } from '../../../platform/outbox.ts';
 import { bounty as bountyAccount, VAULT, wallet } from '../../ledger/index.ts';
-import { taxOf } from '../money.ts';
+import { shortDecimals, taxOf } from '../money.ts';
 import { findNode } from '../nodes/store.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
 import type { Bounty, Submission } from './bounty.ts';
@@ -40,9 +40,10 @@ export function award({ db, ledger }: GridWorld, op: NodeOp, reference: string, 
       accountId: winner.accountId,
       data: {
         nodes: [winner.id, bounty.creatorId],
+        bounty_id: bounty.id,
         submission_id: submission.id,
         winner_node_id: winner.id,
-        payout: String(awarded.payout),
+        payout: shortDecimals(awarded.payout),
       },
     });
     return awarded;
@@ -66,7 +67,7 @@ const payment = (op: Op, { id, reward }: Bounty, { payout, tax }: Award, winner:
   id: newId(op, 'transfer', 'bounty release'),
   type: 'BOUNTY_RELEASE',
   description: `Reward of bounty ${id}`,
-  metadata: { bounty_id: id },
+  metadata: { reference: id },
   legs: [
     { account: bountyAccount(id), amount: tck(-reward) },
     { account: wallet(winner, 'TCK'), amount: payout },
@@ -101,10 +102,10 @@ export async function expireDue(world: GridWorld, op: Op): Promise<Expiry> {
   return expiry;
 }
 
-const expire = ({ db, ...world }: GridWorld, op: Op, id: BountyId): Promise<boolean> =>
-  db.transact(async (tx) => {
+const expire = (world: GridWorld, op: Op, id: BountyId): Promise<boolean> =>
+  world.db.transact(async (tx) => {
     const bounty = await lockBounty(tx, id);
-    return bounty !== undefined && giveBack({ db, ...world }, tx, op, bounty, 'expired');
+    return bounty !== undefined && giveBack(world, tx, op, bounty, 'expired');
   });
 
 /** Ends a bounty in which nobody has won. False where it was over already. */
@@ -123,7 +124,7 @@ async function giveBack(
     id: newId(op, 'transfer', `bounty refund ${id}`),
     type: 'BOUNTY_REFUND',
     description: `Reward of bounty ${id}, given back`,
-    metadata: { bounty_id: id },
+    metadata: { reference: id },
     legs: [
       { account: bountyAccount(id), amount: tck(-reward) },
       { account: wallet(creator.accountId, 'TCK'), amount: reward },
@@ -133,7 +134,7 @@ async function giveBack(
     type: `bounty.${state}`,
     subject: id,
     accountId: creator.accountId,
-    data: { nodes: [creatorId], refunded: String(reward) },
+    data: { nodes: [creatorId], bounty_id: id, refunded: shortDecimals(reward) },
   });
   return true;
 }

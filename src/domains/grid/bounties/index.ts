@@ -2,6 +2,7 @@ import { parseId, type NodeId } from '../../../kernel/ids.ts';
 import type { Op } from '../../../kernel/op.ts';
 import { defineSweep } from '../../../platform/jobs/index.ts';
 import { findNodeOf } from '../nodes/store.ts';
+import type { Reputation } from '../reputation/index.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
 import { mayRead, type Bounty, type Submission } from './bounty.ts';
 import { create, type BountyWish } from './create.ts';
@@ -19,7 +20,8 @@ export type ShownSubmission = Omit<Submission, 'content' | 'proofUrl'> & {
 export type Bounties = ReturnType<typeof createBounties>;
 
 /** Bounties: rewards that nodes put aside for whoever solves something. */
-export function createBounties(world: GridWorld) {
+export function createBounties(gridWorld: GridWorld, reputation: Reputation) {
+  const world = { ...gridWorld, reputation };
   const { db } = world;
   return {
     create: (op: NodeOp, wish: BountyWish) => create(world, op, wish),

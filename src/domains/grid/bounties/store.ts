@@ -6,7 +6,7 @@ import type { Bounty, BountyCategory, BountyState, Submission, SubmissionState }
 type BountyRow = {
   id: BountyId;
   creator_id: NodeId;
-  creator_reputation: number;
+  creator_cri: number;
   sandbox: boolean;
   title: string;
   description: string;
@@ -23,7 +23,7 @@ type BountyRow = {
   submission_count: bigint;
 };
 
-const BOUNTY = `select b.id, b.creator_id, n.reputation::float8 as creator_reputation, b.sandbox, b.title, b.description, b.reward, b.category, b.tags, b.sealed, b.state,
+const BOUNTY = `select b.id, b.creator_id, n.cri::float8 as creator_cri, b.sandbox, b.title, b.description, b.reward, b.category, b.tags, b.sealed, b.state,
        b.deadline_at, b.winner_id, b.winner_submission_id, b.created_at, b.ended_at,
        (select count(*) from grid_submissions s where s.bounty_id = b.id) as submission_count
   from grid_bounties b join grid_nodes n on n.id = b.creator_id`;
@@ -31,7 +31,7 @@ const BOUNTY = `select b.id, b.creator_id, n.reputation::float8 as creator_reput
 const bountyOf = (row: BountyRow): Bounty => ({
   id: row.id,
   creatorId: row.creator_id,
-  creatorReputation: row.creator_reputation,
+  creatorCri: row.creator_cri,
   sandbox: row.sandbox,
   title: row.title,
   description: row.description,

@@ -4,8 +4,8 @@ import { newId } from '../../../kernel/op.ts';
 import type { Tx } from '../../../platform/db.ts';
 import { recordFact } from '../../../platform/outbox.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
-import { LEVEL_TO_SUBMIT, MAX_SUBMISSIONS, takesSubmissions, type Bounty, type Submission } from './bounty.ts';
-import { requireLevel } from './gate.ts';
+import { MAX_SUBMISSIONS, takesSubmissions, type Bounty, type Submission } from './bounty.ts';
+import { requireLevel, type Gate } from './gate.ts';
 import { bountyMissing } from './policy.ts';
 import { findSubmission, insertSubmission, lockBounty, skillExists } from './store.ts';
 
@@ -13,12 +13,12 @@ export type SubmissionWish = { content: string; proofUrl: string | undefined; sk
 
 /** Hands in what a node has made for an open bounty. Throws `invalid`, `forbidden` or `not_found`. */
 export async function submit(
-  world: GridWorld,
+  world: GridWorld & Gate,
   op: NodeOp,
   reference: string,
   wish: SubmissionWish,
 ): Promise<Submission> {
-  requireLevel(world, op, LEVEL_TO_SUBMIT);
+  await requireLevel(world, op, 'submitToBounty');
   const bountyId = parseId('bounty', reference);
   if (!bountyId) throw bountyMissing();
   const id = newId(op, 'submission');
@@ -62,5 +62,10 @@ const tell = (tx: Tx, op: NodeOp, bounty: Bounty, submissionId: Submission['id']
     type: 'bounty.submitted',
     subject: bounty.id,
     accountId: op.node.accountId,
-    data: { nodes: [bounty.creatorId, op.node.id], submission_id: submissionId, solver_node_id: op.node.id },
+    data: {
+      nodes: [bounty.creatorId, op.node.id],
+      bounty_id: bounty.id,
+      submission_id: submissionId,
+      solver_node_id: op.node.id,
+    },
   });

@@ -5,16 +5,12 @@ import type { Tx } from '../../../platform/db.ts';
 import { recordFacts } from '../../../platform/outbox.ts';
 import { mint, VAULT, type Transfer } from '../../ledger/index.ts';
 import { GENESIS_BONUS, PIONEER_BONUS } from '../money.ts';
-import type { GridWorld } from '../world.ts';
+import { GENESIS_SEATS, PIONEER_JOBS, PIONEER_SEATS } from '../reputation/badges.ts';
+import type { EscrowWorld } from './world.ts';
 import { giveGenesis, givePioneer, lockNewGenesis, lockNewPioneers, lockRanks } from './award-store.ts';
 import type { Escrow } from './escrow.ts';
 import { transferId, walletOf } from './money.ts';
 import type { Owners } from './owner-store.ts';
-
-const GENESIS_SEATS = 200;
-const PIONEER_SEATS = 20;
-/** Settled jobs of a verification skill that make its seller a pioneer. */
-const PIONEER_JOBS = 10;
 
 /** Who gets something for what has just been settled. Their rows and the ranks are locked. */
 export type Awards = { genesis: readonly NodeId[]; pioneers: readonly NodeId[]; pioneersBefore: number };
@@ -48,7 +44,7 @@ export const genesisBonuses = ({ genesis }: Awards, owners: Owners): Transfer[] 
 
 /** From the vault, if it has as much: if not, the next sale of a pioneer that is settled tries it again. */
 export async function payPioneers(
-  { ledger }: Pick<GridWorld, 'ledger'>,
+  { ledger }: Pick<EscrowWorld, 'ledger'>,
   tx: Tx,
   op: Op,
   { pioneers, pioneersBefore }: Awards,

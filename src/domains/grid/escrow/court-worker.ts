@@ -6,10 +6,10 @@ import type { Case, Verdict } from './promises.ts';
 export type Answer = { verdict: Verdict } | { failed: string };
 
 parentPort?.on('message', (heard: Case) => {
-  parentPort?.postMessage(answerOf(heard));
+  parentPort?.postMessage(answerOf(heard), []);
 });
 // What it stands on is loaded: from here on every moment is the case's own.
-parentPort?.postMessage('ready');
+parentPort?.postMessage('ready', []);
 
 function answerOf(heard: Case): Answer {
   try {

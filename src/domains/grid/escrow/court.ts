@@ -93,6 +93,6 @@ function answerWithin(worker: Worker, heard: Case, timeLimitMs: number): Promise
       settle({ failed: reason instanceof Error ? reason.message : 'The judging thread ended', ended: true });
     const timer = setTimeout(() => onEnd(new Error(`Took longer than ${timeLimitMs} ms`)), timeLimitMs);
     worker.on('message', onAnswer).on('error', onEnd).on('exit', onEnd);
-    worker.postMessage(heard);
+    worker.postMessage(heard, []);
   });
 }

@@ -5,7 +5,8 @@ import { newId } from '../../../kernel/op.ts';
 import { after } from '../../../kernel/time.ts';
 import type { Db, Tx } from '../../../platform/db.ts';
 import { recordFacts } from '../../../platform/outbox.ts';
-import type { GridWorld, NodeOp } from '../world.ts';
+import type { NodeOp } from '../world.ts';
+import type { EscrowWorld } from './world.ts';
 import { PENDING_TIMEOUT_MS, type Escrow } from './escrow.ts';
 import { createdFact, escrowFact, purchasedFact } from './facts.ts';
 import { lockAway } from './money.ts';
@@ -37,7 +38,7 @@ export type TaskOrder = {
 export type CreatedTask = { task: GridTask; offer: Offer; replayed: boolean };
 
 /** Orders work of a skill's seller, and locks its price away. */
-export async function createTask(world: GridWorld, op: NodeOp, order: TaskOrder): Promise<CreatedTask> {
+export async function createTask(world: EscrowWorld, op: NodeOp, order: TaskOrder): Promise<CreatedTask> {
   const { db } = world;
   const skillId = parseId('listing', order.skillId);
   const offer = skillId && (await findOffer(db, skillId));
@@ -93,7 +94,7 @@ function newTask(op: NodeOp, order: TaskOrder, offer: Offer, validatorIds: strin
 type Placing = { task: GridTask; offer: Offer; key: string | undefined };
 
 /** False where the buyer has used the key already; then nothing is written. */
-async function place(world: GridWorld, tx: Tx, op: NodeOp, { task, offer, key }: Placing): Promise<boolean> {
+async function place(world: EscrowWorld, tx: Tx, op: NodeOp, { task, offer, key }: Placing): Promise<boolean> {
   const { escrowId } = task;
   if (escrowId === null) {
     if (!(await insertTask(tx, task, key))) return false;

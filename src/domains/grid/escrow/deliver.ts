@@ -4,18 +4,22 @@ import { after } from '../../../kernel/time.ts';
 import type { Tx } from '../../../platform/db.ts';
 import { recordFacts } from '../../../platform/outbox.ts';
 import { findNode } from '../nodes/store.ts';
-import type { GridWorld, NodeOp } from '../world.ts';
+import type { NodeOp } from '../world.ts';
+import type { EscrowWorld } from './world.ts';
 import { DISPUTE_WINDOW_MS, SANDBOX_WINDOW_MS, type Escrow } from './escrow.ts';
 import { claimedFact, completedFact, escrowFact } from './facts.ts';
+import { partyEscrow } from './open.ts';
+import { partyTask } from './party-task.ts';
 import { proofHash } from './proof.ts';
 import { findEscrow, moveEscrow } from './store.ts';
 import { claimOpen, completeUndone, findTask, findTaskOfEscrow } from './task-store.ts';
 import type { GridTask } from './task.ts';
 
 /** Takes a task on, so that no other worker of the same seller does it too. */
-export async function claimTask({ db }: GridWorld, op: NodeOp, id: string): Promise<GridTask> {
+export async function claimTask({ db }: EscrowWorld, op: NodeOp, id: string): Promise<GridTask> {
   return db.transact(async (tx) => {
-    const task = await sellersTask(tx, op, id);
+    const task = await partyTask(tx, op, id);
+    if (task.sellerId !== op.node.id) throw new AppError('forbidden', 'Not your task');
     if (!(await claimOpen(tx, task.id, op.now))) throw new AppError('conflict', 'Task already claimed or completed');
     await recordFacts(tx, op, [claimedFact(task)]);
     return { ...task, status: 'IN_PROGRESS' };
@@ -27,7 +31,7 @@ export type Completion = { taskId: string; output: Record<string, unknown>; proo
 export type Completed = { task: GridTask; settleAt: Date | null };
 
 /** Delivers the output of a task. From now on its buyer may object. */
-export async function completeTask({ db }: GridWorld, op: NodeOp, completion: Completion): Promise<Completed> {
+export async function completeTask({ db }: EscrowWorld, op: NodeOp, completion: Completion): Promise<Completed> {
   const { output, proofHash: given } = completion;
   const matches = given.toLowerCase() === proofHash(output);
   return db.transact(async (tx) => {
@@ -43,11 +47,10 @@ export async function completeTask({ db }: GridWorld, op: NodeOp, completion: Co
 }
 
 /** Says what was delivered for an escrow that is of no task. From now on its buyer may object. */
-export async function deliverEscrow({ db }: GridWorld, op: NodeOp, id: string, hash: string): Promise<Escrow> {
+export async function deliverEscrow({ db }: EscrowWorld, op: NodeOp, id: string, hash: string): Promise<Escrow> {
   const escrowId = parseId('escrow', id);
   return db.transact(async (tx) => {
-    const escrow = escrowId && (await findEscrow(tx, escrowId));
-    if (!escrow) throw new AppError('not_found', 'Escrow not found');
+    const escrow = await partyEscrow(tx, op, escrowId);
     if (escrow.sellerId !== op.node.id) throw new AppError('forbidden', 'Not the seller of this escrow');
     if (await findTaskOfEscrow(tx, escrow.id))
       throw new AppError('invalid', 'This escrow is of a task: complete the task');

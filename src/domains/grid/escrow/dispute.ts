@@ -2,11 +2,14 @@ import { AppError } from '../../../kernel/errors.ts';
 import { parseId, type EscrowId, type GridTaskId } from '../../../kernel/ids.ts';
 import type { Tx } from '../../../platform/db.ts';
 import { recordFacts } from '../../../platform/outbox.ts';
-import type { GridWorld, NodeOp } from '../world.ts';
+import { markOutdated } from '../reputation/store.ts';
+import type { NodeOp } from '../world.ts';
+import type { EscrowWorld } from './world.ts';
 import { insertDecisions } from './decision-store.ts';
 import type { Escrow } from './escrow.ts';
 import { escrowFact } from './facts.ts';
-import { findEscrow, moveEscrow } from './store.ts';
+import { partyEscrow } from './open.ts';
+import { moveEscrow } from './store.ts';
 import { findTask, findTaskOfEscrow, followEscrows } from './task-store.ts';
 
 /** What somebody who looked at the output says of it. */
@@ -14,7 +17,7 @@ export type Evidence = Record<string, unknown>;
 export type Objection = { reason: string; evidence?: Evidence | undefined };
 
 /** Freezes the money of a delivered task until the operator decides. */
-export async function disputeTask(world: GridWorld, op: NodeOp, id: string, objection: Objection): Promise<Escrow> {
+export async function disputeTask(world: EscrowWorld, op: NodeOp, id: string, objection: Objection): Promise<Escrow> {
   const taskId = parseId('gridTask', id);
   return world.db.transact(async (tx) => {
     const task = taskId && (await findTask(tx, taskId));
@@ -27,11 +30,10 @@ export async function disputeTask(world: GridWorld, op: NodeOp, id: string, obje
 }
 
 /** The same for an escrow that is of no task. */
-export async function disputeEscrow(world: GridWorld, op: NodeOp, id: string, objection: Objection): Promise<Escrow> {
+export async function disputeEscrow(world: EscrowWorld, op: NodeOp, id: string, objection: Objection): Promise<Escrow> {
   const escrowId = parseId('escrow', id);
   return world.db.transact(async (tx) => {
-    const escrow = escrowId && (await findEscrow(tx, escrowId));
-    if (!escrow) throw new AppError('not_found', 'Escrow not found');
+    const escrow = await partyEscrow(tx, op, escrowId);
     if (escrow.buyerId !== op.node.id) throw new AppError('forbidden', 'Not the buyer of this escrow');
     const task = await findTaskOfEscrow(tx, escrow.id);
     return freeze(tx, op, { escrowId: escrow.id, taskId: task?.id ?? null }, objection);
@@ -46,6 +48,7 @@ async function freeze(tx: Tx, op: NodeOp, { escrowId, taskId }: Disputed, object
   if (escrow.settleAt && escrow.settleAt <= op.now)
     throw new AppError('invalid', 'Cannot dispute: the dispute window is over');
   await followEscrows(tx, [escrowId], 'DISPUTED');
+  await markOutdated(tx, [escrow.buyerId, escrow.sellerId]);
   const { reason, evidence } = objection;
   const details = { reason, verification_evidence: evidence ?? null };
   await insertDecisions(tx, [{ escrowId, taskId, rule: 'BUYER_DISPUTE', details, action: 'FLAGGED_MANUAL' }], op.now);

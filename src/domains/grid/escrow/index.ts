@@ -1,8 +1,9 @@
 import { AppError } from '../../../kernel/errors.ts';
 import { parseId, type NodeId } from '../../../kernel/ids.ts';
 import type { Op } from '../../../kernel/op.ts';
-import { defineSweep } from '../../../platform/jobs/index.ts';
-import type { GridWorld, NodeOp } from '../world.ts';
+import { defineSweep, type SweepDefinition } from '../../../platform/jobs/index.ts';
+import type { NodeOp } from '../world.ts';
+import type { EscrowWorld } from './world.ts';
 import { createCourt } from './court.ts';
 import { createTask, type TaskOrder } from './create-task.ts';
 import { listDecisions, type DecisionFilter } from './decision-store.ts';
@@ -12,10 +13,10 @@ import { openEscrow, partyEscrow, type EscrowOrder } from './open.ts';
 import { partyTask } from './party-task.ts';
 import { receiptOf, validationsFor } from './receipt.ts';
 import { sellerStats } from './seller.ts';
-import { resolveDispute, type Resolution } from './settle.ts';
+import { resolveDispute, type Resolved } from './settle.ts';
 import { simulate } from './simulate.ts';
 import { countTasks, listTasks, type Role } from './task-store.ts';
-import { refundOverdue, settleDue, settleNow, settleEverything, type Settling } from './tend.ts';
+import { doneIn, refundOverdue, settleDue, settleNow, settleEverything, type Settling } from './tend.ts';
 import { findEscrow, pendingEscrows } from './store.ts';
 import { createValidator, listValidators, type NewValidator } from './validators.ts';
 
@@ -27,10 +28,10 @@ export type Escrows = ReturnType<typeof createEscrows>;
 
 /**
  * Money that nodes lock away for one another, and the work that it is for. What is not there is `not_found`, what is
- * others' is `forbidden`, what cannot be done where it is now is `invalid`.
+ * others' is `not_found` too, or `forbidden` where clients expect it, what cannot be done where it is now is `invalid`.
  */
-export function createEscrows(gridWorld: GridWorld) {
-  const world: Settling = { ...gridWorld, court: createCourt() };
+export function createEscrows(standing: EscrowWorld) {
+  const world: Settling = { ...standing, court: createCourt() };
   const { db } = world;
   return {
     /** Throws `invalid` (of itself; beyond its canary), `not_found`, `forbidden` (sandbox), `unaffordable`. */
@@ -67,35 +68,42 @@ export function createEscrows(gridWorld: GridWorld) {
     /** Settles everything that is due, now. */
     settleAll: (op: Op) => settleEverything(world, op),
     refundAll: (op: Op) => refundEverything(world, op),
-    resolve: (op: Op, id: string, resolution: Resolution) => resolve(world, op, id, resolution),
+    /** Throws `invalid` for a way that there is not, and for an escrow that is not disputed. */
+    resolve: (op: Op, id: string, resolution: string) => resolve(world, op, id, resolution),
     decisions: (filter: DecisionFilter, page: { limit: number; offset: number }) => listDecisions(db, filter, page),
 
-    sweeps: [
-      defineSweep({
-        name: 'grid.settle',
-        everySeconds: SETTLE_SECONDS,
-        runDue: async (op) => {
-          const { settled, refunded, flagged } = await settleDue(world, op);
-          return settled + refunded + flagged;
-        },
-      }),
-      defineSweep({
-        name: 'grid.refund-overdue',
-        everySeconds: SETTLE_SECONDS,
-        runDue: (op) => refundOverdue(world, op),
-      }),
-    ],
+    sweeps: sweepsOf(world),
     close: () => world.court.close(),
   };
 }
 
-async function refundEverything(world: GridWorld, op: Op): Promise<number> {
+const sweepsOf = (world: Settling): SweepDefinition[] => [
+  defineSweep({
+    name: 'grid.settle',
+    everySeconds: SETTLE_SECONDS,
+    runDue: async (op) => doneIn(await settleDue(world, op, 'plain')),
+  }),
+  defineSweep({
+    name: 'grid.judge',
+    everySeconds: SETTLE_SECONDS,
+    runDue: async (op) => doneIn(await settleDue(world, op, 'ruled')),
+  }),
+  defineSweep({
+    name: 'grid.refund-overdue',
+    everySeconds: SETTLE_SECONDS,
+    runDue: (op) => refundOverdue(world, op),
+  }),
+];
+
+async function refundEverything(world: EscrowWorld, op: Op): Promise<number> {
   let refunded = 0;
   for (let found = 1; found > 0 && !op.signal.aborted; refunded += found) found = await refundOverdue(world, op);
   return refunded;
 }
 
-async function resolve(world: GridWorld, op: Op, id: string, resolution: Resolution) {
+async function resolve(world: EscrowWorld, op: Op, id: string, resolution: string): Promise<Resolved> {
+  if (resolution !== 'refund_buyer' && resolution !== 'release_to_seller')
+    throw new AppError('invalid', "resolution must be 'refund_buyer' or 'release_to_seller'");
   const escrowId = parseId('escrow', id);
   const escrow = escrowId && (await findEscrow(world.db, escrowId));
   if (!escrow) throw new AppError('not_found', 'Escrow not found');

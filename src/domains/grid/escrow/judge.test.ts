@@ -37,7 +37,7 @@ test('an output that is text is read as JSON for its schema', () => {
 });
 
 test('Draft-07 it is: if/then/else, contains, const and tuples of items', () => {
-  const when = { if: { required: ['a'] }, then: { required: ['b'] } };
+  const when: unknown = JSON.parse('{"if": {"required": ["a"]}, "then": {"required": ["b"]}}');
   expect(brokenBy({ a: 1 }, { output_schema: when })?.rule).toBe('SCHEMA_MISMATCH');
   expect(brokenBy({ a: 1, b: 2 }, { output_schema: when })).toBeUndefined();
   expect(brokenBy([1, 'x'], { output_schema: { items: [{ type: 'number' }, { const: 'x' }] } })).toBeUndefined();

@@ -7,7 +7,7 @@ import type { Tx } from '../../../platform/db.ts';
 import { escrow as accountOf, VAULT, wallet, type Leg, type Transfer } from '../../ledger/index.ts';
 import type { Node } from '../nodes/node.ts';
 import { spend } from '../nodes/spend.ts';
-import type { GridWorld } from '../world.ts';
+import type { EscrowWorld } from './world.ts';
 import { splitOf, type Escrow } from './escrow.ts';
 import type { Owners } from './owner-store.ts';
 
@@ -19,7 +19,7 @@ type Locked = Pick<Escrow, 'id' | 'amount' | 'sellerId'>;
 
 /** Locks the buyer's money away, within what it lets itself spend. */
 export async function lockAway(
-  world: Pick<GridWorld, 'ledger'>,
+  world: Pick<EscrowWorld, 'ledger'>,
   tx: Tx,
   op: Op,
   buyer: Node,

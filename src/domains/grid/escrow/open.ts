@@ -7,20 +7,22 @@ import type { Db } from '../../../platform/db.ts';
 import { recordFacts } from '../../../platform/outbox.ts';
 import type { Node } from '../nodes/node.ts';
 import { findNode } from '../nodes/store.ts';
-import type { GridWorld, NodeOp } from '../world.ts';
+import type { NodeOp } from '../world.ts';
+import type { EscrowWorld } from './world.ts';
 import { PENDING_TIMEOUT_MS, type Escrow } from './escrow.ts';
 import { escrowFact } from './facts.ts';
 import { lockAway } from './money.ts';
+import { isParty } from './task.ts';
 import { findEscrow, findEscrowByKey, insertEscrow } from './store.ts';
 
 export type EscrowOrder = { sellerId: string; amount: Tck; idempotencyKey?: string | undefined };
 export type Opened = { escrow: Escrow; replayed: boolean };
 
 /** Sandbox nodes play with money of their own; these two take it as well. */
-const HOUSE: readonly string[] = ['botnode-official', 'house'];
+export const HOUSE: readonly string[] = ['botnode-official', 'house'];
 
 /** Locks the caller's money away for another node. */
-export async function openEscrow(world: GridWorld, op: NodeOp, order: EscrowOrder): Promise<Opened> {
+export async function openEscrow(world: EscrowWorld, op: NodeOp, order: EscrowOrder): Promise<Opened> {
   const { db } = world;
   const { amount, idempotencyKey } = order;
   const earlier = await findEarlier(db, op, idempotencyKey);
@@ -74,11 +76,9 @@ export async function sellerFor(db: Db, buyer: Node, id: NodeId | undefined): Pr
   return seller;
 }
 
-/** An escrow as its parties see it. */
+/** An escrow as its parties see it; for all others it is not there. */
 export async function partyEscrow(db: Db, op: NodeOp, id: EscrowId | undefined): Promise<Escrow> {
   const escrow = id && (await findEscrow(db, id));
-  if (!escrow) throw new AppError('not_found', 'Escrow not found');
-  if (op.node.id !== escrow.buyerId && op.node.id !== escrow.sellerId)
-    throw new AppError('forbidden', 'Not a party to this escrow');
+  if (!escrow || !isParty(escrow, op.node.id)) throw new AppError('not_found', 'Escrow not found');
   return escrow;
 }

@@ -1,6 +1,7 @@
 import { tck, type Tck } from '../../../kernel/money.ts';
 import { wallet } from '../../ledger/index.ts';
-import type { GridWorld, NodeOp } from '../world.ts';
+import type { NodeOp } from '../world.ts';
+import type { EscrowWorld } from './world.ts';
 import { hiredSkills, type Offer } from './skill-store.ts';
 import { standings, type Standing } from './standing-store.ts';
 
@@ -18,7 +19,7 @@ export type SellerStats = {
 const EARNINGS = ['ESCROW_SETTLE', 'DISPUTE_RELEASE', 'BOUNTY_RELEASE'];
 const RATE_DIGITS = 10_000;
 
-export async function sellerStats({ db, ledger }: GridWorld, { node }: NodeOp): Promise<SellerStats> {
+export async function sellerStats({ db, ledger }: EscrowWorld, { node }: NodeOp): Promise<SellerStats> {
   const standing = (await standings(db, [node.id])).get(node.id);
   if (!standing) throw new Error('every node that is asked for has a standing');
   const { disputed, sellerTasks } = standing;

@@ -4,7 +4,8 @@ import { tck, type Tck } from '../../../kernel/money.ts';
 import type { Op } from '../../../kernel/op.ts';
 import type { Tx } from '../../../platform/db.ts';
 import { recordFacts } from '../../../platform/outbox.ts';
-import type { GridWorld } from '../world.ts';
+import { markOutdated } from '../reputation/store.ts';
+import type { EscrowWorld } from './world.ts';
 import { findAwards, genesisBonuses, payPioneers } from './award.ts';
 import { insertDecisions } from './decision-store.ts';
 import type { Decision } from './decision.ts';
@@ -22,7 +23,7 @@ import { followEscrows } from './task-store.ts';
 
 /** Pays the sellers, the vault and whom the sale makes a Genesis node or a pioneer. Answers what was paid for. */
 export async function paySellers(
-  world: GridWorld,
+  world: EscrowWorld,
   tx: Tx,
   op: Op,
   { event, type, ids }: { event: Extract<EscrowEvent, 'settle' | 'release'>; type: Release; ids: readonly EscrowId[] },
@@ -36,6 +37,7 @@ export async function paySellers(
   if (moved.length === 0) return [];
   const escrows = moved.toSorted(byDueTime);
   await followEscrows(tx, idsOf(escrows), 'SETTLED');
+  await markOutdated(tx, nodesOf(escrows));
   const owners = await ownersOf(tx, nodesOf(escrows));
   const awards = await findAwards(tx, op, escrows);
   const payments = escrows.map((escrow) => payment(type, escrow, owners));
@@ -55,7 +57,7 @@ export type Cause = Pick<Decision, 'rule' | 'details'> & { id: EscrowId };
 
 /** Gives buyers their money back, each for its own cause. Answers what was given back. */
 export async function refundBuyers(
-  world: GridWorld,
+  world: EscrowWorld,
   tx: Tx,
   op: Op,
   {
@@ -72,6 +74,7 @@ export async function refundBuyers(
   const escrows = await moveEscrows(tx, event, moves, op.now);
   if (escrows.length === 0) return [];
   await followEscrows(tx, idsOf(escrows), 'REFUNDED');
+  await markOutdated(tx, nodesOf(escrows));
   const owners = await ownersOf(tx, nodesOf(escrows));
   const outcomes = await world.ledger.transferAll(
     tx,
@@ -96,7 +99,7 @@ export type Resolution = 'refund_buyer' | 'release_to_seller';
 export type Resolved = { escrow: Escrow; payout: Tck; tax: Tck };
 
 /** The operator's word on a disputed escrow. Throws `not_found`, and `invalid` for one that is not disputed. */
-export async function resolveDispute(world: GridWorld, op: Op, escrow: Escrow, way: Resolution): Promise<Resolved> {
+export async function resolveDispute(world: EscrowWorld, op: Op, escrow: Escrow, way: Resolution): Promise<Resolved> {
   return world.db.transact(async (tx) => {
     const [resolved] =
       way === 'refund_buyer' ? await giveBack(world, tx, op, escrow) : await release(world, tx, op, escrow);
@@ -105,14 +108,14 @@ export async function resolveDispute(world: GridWorld, op: Op, escrow: Escrow, w
   });
 }
 
-const giveBack = (world: GridWorld, tx: Tx, op: Op, { id }: Escrow) =>
+const giveBack = (world: EscrowWorld, tx: Tx, op: Op, { id }: Escrow) =>
   refundBuyers(world, tx, op, {
     event: 'give_back',
     type: 'DISPUTE_REFUND',
     causes: [{ id, rule: 'MANUAL_RESOLUTION', details: { resolution: 'refund_buyer' } }],
   });
 
-async function release(world: GridWorld, tx: Tx, op: Op, { id }: Escrow): Promise<Escrow[]> {
+async function release(world: EscrowWorld, tx: Tx, op: Op, { id }: Escrow): Promise<Escrow[]> {
   const released = await paySellers(world, tx, op, { event: 'release', type: 'DISPUTE_RELEASE', ids: [id] });
   await insertDecisions(
     tx,

@@ -1,17 +1,6 @@
 import type { EscrowId, GridTaskId, ListingId, NodeId } from '../../../kernel/ids.ts';
 
 export type GridTaskStatus = 'OPEN' | 'IN_PROGRESS' | 'COMPLETED' | 'DISPUTED' | 'SETTLED' | 'REFUNDED';
-export const GRID_TASK_STATUSES = [
-  'OPEN',
-  'IN_PROGRESS',
-  'COMPLETED',
-  'DISPUTED',
-  'SETTLED',
-  'REFUNDED',
-] as const satisfies readonly GridTaskStatus[];
-
-/** Where work still has to be done. */
-export const UNDONE = ['OPEN', 'IN_PROGRESS'] as const satisfies readonly GridTaskStatus[];
 
 /** The way by which a task came. */
 export type Via = 'grid' | 'mcp' | 'a2a';

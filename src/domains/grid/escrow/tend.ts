@@ -5,15 +5,17 @@ import type { Op } from '../../../kernel/op.ts';
 import { after, MINUTE } from '../../../kernel/time.ts';
 import type { Tx } from '../../../platform/db.ts';
 import { recordFacts } from '../../../platform/outbox.ts';
-import type { GridWorld, NodeOp } from '../world.ts';
+import type { NodeOp } from '../world.ts';
+import type { EscrowWorld } from './world.ts';
 import type { Court } from './court.ts';
 import { insertDecisions, insertValidations } from './decision-store.ts';
 import { splitOf, type Escrow } from './escrow.ts';
 import { escrowFact } from './facts.ts';
 import { partyEscrow } from './open.ts';
 import { paySellers, refundBuyers, taxOn } from './settle.ts';
-import { askFirst, dueEscrows, findDue, moveEscrows, overdueEscrows, postpone, type Due } from './store.ts';
+import { askFirst, dueEscrows, findDue, findEscrow, moveEscrows, overdueEscrows, postpone, type Due } from './store.ts';
 import { followEscrows } from './task-store.ts';
+import { isParty } from './task.ts';
 import { judgeAll, type Judgement } from './verdict.ts';
 
 /** Escrows that are settled in one transaction. */
@@ -24,7 +26,7 @@ const RULED_BATCH = 50;
 const RETRY_MS = 5 * MINUTE;
 
 /** What stands behind settling. */
-export type Settling = GridWorld & { court: Court };
+export type Settling = EscrowWorld & { court: Court };
 
 /** What a round has done. `flagged`: the operator has to decide. `failed`: tried again later. */
 export type Tally = { settled: number; refunded: number; flagged: number; failed: number; tax: Tck };
@@ -42,21 +44,27 @@ const sumOf = (tallies: readonly Tally[]): Tally =>
     NOTHING,
   );
 
-/** Settles a batch of what is due: first what needs no judging, so that nobody's rules hold up others' money. */
-export async function settleDue(world: Settling, op: Op): Promise<Tally> {
-  const plain = await dueEscrows(world.db, op.now, { ruled: false, limit: BATCH });
-  const ruled = await dueEscrows(world.db, op.now, { ruled: true, limit: RULED_BATCH });
-  return sumOf([await judgeAndDecide(world, op, plain), await judgeAndDecide(world, op, ruled)]);
+/**
+ * Settles a batch of what is due. What has to be judged is `ruled` and done apart from the rest, so that nobody's rules
+ * hold up others' money.
+ */
+export async function settleDue(world: Settling, op: Op, kind: 'plain' | 'ruled'): Promise<Tally> {
+  const which = kind === 'ruled' ? { ruled: true, limit: RULED_BATCH } : { ruled: false, limit: BATCH };
+  return judgeAndDecide(world, op, await dueEscrows(world.db, op.now, which));
 }
+
+/** How many escrows a round has brought to their end, or to the operator. */
+export const doneIn = ({ settled, refunded, flagged }: Tally): number => settled + refunded + flagged;
 
 /** All of it: a round that settles nothing is the last. */
 export async function settleEverything(world: Settling, op: Op): Promise<Tally> {
   const rounds: Tally[] = [];
-  for (let done = 1; done > 0 && !op.signal.aborted;) {
-    const round = await settleDue(world, op);
-    rounds.push(round);
-    done = round.settled + round.refunded + round.flagged;
-  }
+  for (const kind of ['plain', 'ruled'] as const)
+    for (let done = 1; done > 0 && !op.signal.aborted;) {
+      const round = await settleDue(world, op, kind);
+      rounds.push(round);
+      done = doneIn(round);
+    }
   return sumOf(rounds);
 }
 
@@ -150,7 +158,7 @@ async function flag(tx: Tx, op: Op, all: readonly Judged[]): Promise<Escrow[]> {
 }
 
 /** Gives back a batch of what nobody has delivered against in time. Answers how many. */
-export async function refundOverdue(world: GridWorld, op: Op): Promise<number> {
+export async function refundOverdue(world: EscrowWorld, op: Op): Promise<number> {
   const ids = await overdueEscrows(world.db, op.now, BATCH);
   if (ids.length === 0) return 0;
   const causes = ids.map((id) => ({ id, rule: 'TIMEOUT_NON_DELIVERY' as const, details: null }));
@@ -171,6 +179,9 @@ export type Outcome =
  */
 export async function settleNow(world: Settling, op: NodeOp, id: EscrowId | undefined): Promise<Outcome> {
   const { db } = world;
+  // Here clients expect to hear that it is others'.
+  const known = id && (await findEscrow(db, id));
+  if (known && !isParty(known, op.node.id)) throw new AppError('forbidden', 'Not a party to this escrow');
   const escrow = await partyEscrow(db, op, id);
   if (escrow.state === 'AWAITING_SETTLEMENT') {
     if (escrow.settleAt && escrow.settleAt > op.now)

@@ -2,7 +2,8 @@ import { AppError } from '../../../kernel/errors.ts';
 import { isUuid, type NodeId } from '../../../kernel/ids.ts';
 import { uuidv7 } from '../../../kernel/ids.ts';
 import type { Db } from '../../../platform/db.ts';
-import type { GridWorld, NodeOp } from '../world.ts';
+import type { NodeOp } from '../world.ts';
+import type { EscrowWorld } from './world.ts';
 import { findValidators, insertValidator, validatorsOf } from './validator-store.ts';
 
 /** What a buyer has deliveries checked by, beside what their sellers promise. */
@@ -24,7 +25,7 @@ const MAX_CONFIG_LENGTH = 50_000;
 export type NewValidator = Pick<Validator, 'name' | 'type' | 'config'>;
 
 /** Throws `invalid` for a configuration that its type cannot use, and beyond the number that a node may have. */
-export async function createValidator(world: GridWorld, op: NodeOp, wish: NewValidator): Promise<Validator> {
+export async function createValidator(world: EscrowWorld, op: NodeOp, wish: NewValidator): Promise<Validator> {
   refuseUseless(world, wish);
   const validator: Validator = { ...wish, id: uuidv7(op.now), nodeId: op.node.id, createdAt: op.now };
   const made = await world.db.transact((tx) => insertValidator(tx, validator, MAX_VALIDATORS));
@@ -32,7 +33,7 @@ export async function createValidator(world: GridWorld, op: NodeOp, wish: NewVal
   return validator;
 }
 
-function refuseUseless({ fetch }: Pick<GridWorld, 'fetch'>, { type, config }: NewValidator): void {
+function refuseUseless({ fetch }: Pick<EscrowWorld, 'fetch'>, { type, config }: NewValidator): void {
   if (JSON.stringify(config).length > MAX_CONFIG_LENGTH)
     throw new AppError('invalid', `config has at most ${MAX_CONFIG_LENGTH} characters as JSON`);
   if (type === 'schema' && !isSchema(config.schema))
@@ -49,7 +50,7 @@ const isSchema = (schema: unknown): boolean =>
   typeof schema === 'boolean' || (typeof schema === 'object' && schema !== null && !Array.isArray(schema));
 
 /** Oldest first. */
-export const listValidators = ({ db }: GridWorld, op: NodeOp): Promise<Validator[]> => validatorsOf(db, op.node.id);
+export const listValidators = ({ db }: EscrowWorld, op: NodeOp): Promise<Validator[]> => validatorsOf(db, op.node.id);
 
 /** Those of a node's validators that it names, each once. Throws `not_found` for what is none of its own. */
 export async function ownValidators(db: Db, node: NodeId, ids: readonly string[]): Promise<string[]> {

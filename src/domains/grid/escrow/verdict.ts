@@ -1,4 +1,4 @@
-import type { GridWorld } from '../world.ts';
+import type { EscrowWorld } from './world.ts';
 import type { Court, Heard } from './court.ts';
 import type { Validation } from './decision.ts';
 import {
@@ -14,7 +14,7 @@ import { findValidators } from './validator-store.ts';
 import type { Validator } from './validators.ts';
 
 /** What judging stands on. */
-export type Judging = Pick<GridWorld, 'db' | 'fetch'> & { court: Court };
+export type Judging = Pick<EscrowWorld, 'db' | 'fetch'> & { court: Court };
 
 /** A delivery, and what it is judged by. */
 export type Delivered = { output: unknown; metadata: Record<string, unknown>; validatorIds: readonly string[] };
@@ -33,7 +33,7 @@ export async function judgeAll(world: Judging, all: readonly Delivered[]): Promi
   const known = await findValidators(world.db, [...new Set(all.flatMap(({ validatorIds }) => validatorIds))]);
   const promised = await judgePromises(world.court, all);
   return Promise.all(
-    all.map((delivered, n) => {
+    all.map(async (delivered, n) => {
       const judged = promised[n] ?? CLEAN;
       const validators = delivered.validatorIds.flatMap((id) => known.get(id) ?? []);
       return judged.outcome === 'clean' && validators.length > 0
@@ -65,27 +65,31 @@ function judgementOf(heard: Heard | undefined): Judgement {
   return broken ? { outcome: 'broken', broken, validations: [] } : CLEAN;
 }
 
-/** By the buyer's own validators, up to the first that fails. One that cannot tell does not hold up the seller's money. */
+/** By the buyer's own validators. One that cannot tell does not hold up the seller's money. */
 async function judgeByBuyer(world: Judging, output: unknown, validators: readonly Validator[]): Promise<Judgement> {
-  const validations: Validation[] = [];
-  for (const validator of validators) {
-    const found =
-      validator.type === 'webhook' ? await ask(world, validator, output) : await examine(world, validator, output);
-    validations.push(found);
-    if (found.result !== 'FAIL') continue;
-    const details = { validator_id: validator.id, name: validator.name, details: found.details };
-    return { outcome: 'broken', broken: { rule: 'VALIDATOR_FAILED', details }, validations };
+  const own = validators.flatMap(ownCheck);
+  const validations = await examine(world.court, output, own);
+  // All at once: whoever answers slowly takes no longer than one.
+  if (!failedOf(validations)) {
+    const programs = validators.filter(({ type }) => type === 'webhook');
+    validations.push(...(await Promise.all(programs.map((program) => ask(world, program, output)))));
   }
-  return { outcome: 'clean', validations };
+  const failed = failedOf(validations);
+  if (!failed) return { outcome: 'clean', validations };
+  const name = validators.find(({ id }) => id === failed.validatorId)?.name;
+  const details = { validator_id: failed.validatorId, name, details: failed.details };
+  return { outcome: 'broken', broken: { rule: 'VALIDATOR_FAILED', details }, validations };
 }
 
-async function examine({ court }: Judging, validator: Validator, output: unknown): Promise<Validation> {
-  const own = ownCheck(validator);
+const failedOf = (validations: readonly Validation[]) => validations.find(({ result }) => result === 'FAIL');
+
+/** Up to the first that fails. They share one time: a buyer with twenty patterns holds up others no longer than with one. */
+async function examine(court: Court, output: unknown, own: OwnCheck[]): Promise<Validation[]> {
+  if (own.length === 0) return [];
   const [heard] = await court.hear([{ output, promises: { checks: [] }, own }]);
-  const finding = heard && 'verdict' in heard ? heard.verdict.own[0] : undefined;
-  return finding
-    ? { validatorId: validator.id, result: finding.result, details: finding.details }
-    : { validatorId: validator.id, result: 'ERROR', details: { error: 'took too long' } };
+  if (heard && 'verdict' in heard)
+    return heard.verdict.own.map(({ id, result, details }) => ({ validatorId: id, result, details }));
+  return own.map(({ id }) => ({ validatorId: id, result: 'ERROR', details: { error: 'took too long' } }));
 }
 
 function ownCheck({ id, type, config }: Validator): OwnCheck[] {

@@ -5,6 +5,8 @@ import { SECOND } from '../../../kernel/time.ts';
 export const CHALLENGE_MS = 30 * SECOND;
 /** Answers to one challenge; after that it is spent. */
 export const MAX_TRIES = 3;
+/** The right answer to these is worth a key of an account that was there before. */
+export const MAX_TRIES_FOR_AN_ACCOUNT = 1;
 /** Solutions are halves of whole numbers, and clients compute them in floating point. */
 const TOLERANCE = 0.01;
 

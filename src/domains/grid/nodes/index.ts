@@ -14,6 +14,7 @@ import type { Node } from './node.ts';
 import { register, type RegistrationWish } from './register.ts';
 import { enter, issueSession, nodeRecogniser, requireKey, type Recognise } from './session.ts';
 import { activityOf, findNode } from './store.ts';
+import { syncNode, type SyncedNode } from './sync.ts';
 import { verify, type Attempt } from './verify.ts';
 
 /** Processes whose clocks differ by less than this agree on which challenges have expired. */
@@ -43,12 +44,20 @@ export function createNodes(world: GridWorld, signing: Signing) {
     },
     /** Throws `not_found`. */
     get: (text: string) => get(world, text),
+    /** Whose a node is; undefined where there is none. */
+    accountOf: async (text: string) => {
+      const id = parseNodeId(text);
+      return id && (await findNode(db, id))?.accountId;
+    },
     setCanary: (op: NodeOp, change: CanaryChange) => setCanary(world, op, change),
     /** What a node has to spend. */
     balance: async (node: Pick<Node, 'accountId'>) =>
       (await world.ledger.balance(db, wallet(node.accountId, 'TCK'))).available,
     activity: (id: NodeId) => activityOf(db, id),
     signUpEarly: (op: Op, wish: EarlyAccessWish) => signUpEarly(world, op, wish),
+    /** What another system shows that names nodes. */
+    syncSecret: { header: 'authorization', value: world.settings.syncToken, refusal: 'Admin authentication failed' },
+    sync: (op: Op, node: SyncedNode) => syncNode(world, op, node),
     publicKey: () => signing.publicKey(),
     sweeps: [
       defineSweep({

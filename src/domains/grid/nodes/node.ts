@@ -10,6 +10,8 @@ export type Node = {
   /** Plays with money of its own, and only with others that do. */
   sandbox: boolean;
   strikes: number;
+  /** The reputation index as lists see it: computed again soon after something has happened, and once a day. */
+  cri: number;
   /** The reputation index when it last changed, less what strikes have taken from it: 0 to 100. */
   reputation: number;
   genesis: { rank: number; at: Date } | undefined;

@@ -3,6 +3,7 @@ import type { AccountId, NodeId } from '../../../kernel/ids.ts';
 import type { Op } from '../../../kernel/op.ts';
 import { after } from '../../../kernel/time.ts';
 import type { Db } from '../../../platform/db.ts';
+import { networkOf } from '../../../platform/limits.ts';
 import type { GridWorld } from '../world.ts';
 import { CHALLENGE_MS, newPayload } from './challenge.ts';
 import { findEarlyAccess, putChallenge } from './challenge-store.ts';
@@ -29,15 +30,16 @@ export async function register({ db }: GridWorld, op: Op, wish: RegistrationWish
     putChallenge(tx, {
       node_id: nodeId,
       account_id: accountId ?? null,
+      network: networkOf(op.address),
       payload,
-      signup_token: signupToken ?? null,
       expires_at: after(op.now, CHALLENGE_MS),
     }),
   );
   return { nodeId, payload, issuedAt: op.now };
 }
 
-const accountOf = ({ actor }: Op): AccountId | undefined => (actor.kind === 'account' ? actor.accountId : undefined);
+export const accountOf = ({ actor }: Op): AccountId | undefined =>
+  actor.kind === 'account' ? actor.accountId : undefined;
 
 /** Throws `invalid` for a token that there is not, and for one that has its node. */
 export async function checkSignupToken(db: Db, token: string): Promise<void> {

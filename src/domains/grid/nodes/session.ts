@@ -1,11 +1,13 @@
-import { AppError } from '../../../kernel/errors.ts';
+import { AppError, isAppError } from '../../../kernel/errors.ts';
 import { parseNodeId, type NodeId } from '../../../kernel/ids.ts';
 import type { AccountActor, AccountOp, Actor, Op } from '../../../kernel/op.ts';
 import { MINUTE, SECOND, after } from '../../../kernel/time.ts';
 import { saysRs256 } from '../../../platform/rs256.ts';
 import type { Signing } from '../signing.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
-import { findNode, findNodeOf, markActive } from './store.ts';
+import type { Node } from './node.ts';
+import { findKeyHash, findNode, findNodeOf, markActive, takeKeyHash } from './store.ts';
+import { fitsHash } from './sync.ts';
 
 /** How long a node's session token holds. */
 export const SESSION_MS = 15 * MINUTE;
@@ -15,6 +17,10 @@ const ACTIVE_PRECISION = MINUTE;
 const ROLE = 'node';
 const GONE = 'Node not found or banned';
 
+/** `bn_<node>_<secret>`; a name may have underscores, a secret has none. */
+const NODE_KEY_MARK = /^bn_/;
+const NODE_KEY = /^bn_(.+)_([^_]+)$/;
+
 type Credential = { secret: string; bearer: boolean };
 export type Recognise = (op: Op, credential: Credential) => Promise<Actor>;
 
@@ -23,11 +29,12 @@ export const issueSession = (signing: Signing, op: Op, nodeId: NodeId): Promise<
 
 /**
  * Recognises the tokens of nodes, and hands every other credential to `others`. A node's key is a key of its account,
- * as all others. Throws `unauthenticated`.
+ * as all others; one that another system has made becomes one when it is first used. Throws `unauthenticated`.
  */
 export const nodeRecogniser =
   (world: GridWorld, signing: Signing, others: Recognise): Recognise =>
   async (op, credential) => {
+    if (NODE_KEY_MARK.test(credential.secret)) return recogniseKey(world, op, credential, others);
     if (!saysRs256(credential.secret)) return others(op, credential);
     const claims = await signing.read(op, 'session', credential.secret);
     const nodeId = typeof claims?.['sub'] === 'string' ? parseNodeId(claims['sub']) : undefined;
@@ -36,6 +43,35 @@ export const nodeRecogniser =
     if (!node?.active) throw new AppError('unauthenticated', GONE);
     return { kind: 'account', accountId: node.accountId, scopes: null };
   };
+
+async function recogniseKey(world: GridWorld, op: Op, credential: Credential, others: Recognise): Promise<Actor> {
+  const [, name = '', secret = ''] = NODE_KEY.exec(credential.secret) ?? [];
+  const nodeId = parseNodeId(name);
+  if (!nodeId || secret === '') throw new AppError('unauthenticated', 'Invalid API Key structure');
+  return others(op, credential).catch(async (error: unknown) => {
+    if (!isAppError(error, 'unauthenticated')) throw error;
+    const node = await findNode(world.db, nodeId);
+    if (!node?.active) throw new AppError('unauthenticated', GONE);
+    if (await adoptKey(world, op, node, secret)) return others(op, credential);
+    throw new AppError('unauthenticated', 'Authentication failed');
+  });
+}
+
+/** Makes a key of ours of one that another system has made. Its hash is checked once, for that takes its time. */
+async function adoptKey(
+  { db, identity }: GridWorld,
+  op: Op,
+  { id, accountId }: Node,
+  secret: string,
+): Promise<boolean> {
+  const hash = await findKeyHash(db, id);
+  if (hash === undefined || !(await fitsHash(secret, hash))) return false;
+  return db.transact(async (tx) => {
+    if (await takeKeyHash(tx, id, hash))
+      await identity.adoptNodeKey(tx, op, { accountId, nodeId: id, secret: `bn_${id}_${secret}` });
+    return true;
+  });
+}
 
 /** The caller as its node. Throws `unauthenticated` for an account that has none, and for one that is banned. */
 export async function enter({ db }: GridWorld, op: AccountOp): Promise<NodeOp> {

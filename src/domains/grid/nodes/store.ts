@@ -1,6 +1,7 @@
 import type { AccountId, NodeId } from '../../../kernel/ids.ts';
 import { tck, type Tck } from '../../../kernel/money.ts';
 import type { Db, Tx } from '../../../platform/db.ts';
+import { baseOf } from '../reputation/cri.ts';
 import type { Node } from './node.ts';
 
 type NodeRow = {
@@ -9,6 +10,7 @@ type NodeRow = {
   active: boolean;
   sandbox: boolean;
   strikes: number;
+  cri: string;
   reputation: string;
   genesis_rank: number | null;
   genesis_at: Date | null;
@@ -23,7 +25,7 @@ type NodeRow = {
 };
 
 /** What `nodeOf` reads. */
-const NODE_COLUMNS = `id, account_id, active, sandbox, strikes, reputation, genesis_rank, genesis_at, pioneer_rank,
+const NODE_COLUMNS = `id, account_id, active, sandbox, strikes, cri, reputation, genesis_rank, genesis_at, pioneer_rank,
   pioneer_at, signup_token, canary_daily, canary_task, spent, created_at, last_active_at`;
 
 const badgeOf = (rank: number | null, at: Date | null) => (rank === null || at === null ? undefined : { rank, at });
@@ -35,6 +37,7 @@ const nodeOf = (row: NodeRow): Node => ({
   active: row.active,
   sandbox: row.sandbox,
   strikes: row.strikes,
+  cri: Number(row.cri),
   reputation: Number(row.reputation),
   genesis: badgeOf(row.genesis_rank, row.genesis_at),
   pioneer: badgeOf(row.pioneer_rank, row.pioneer_at),
@@ -71,11 +74,11 @@ export type NewNode = {
 /** False where the name, or the account, has a node already. */
 export async function insertNode(tx: Tx, node: NewNode): Promise<boolean> {
   const rows = await tx.query(
-    `insert into grid_nodes (id, account_id, sandbox, signup_token, created_at, last_active_at, cri_at)
-     values ($1, $2, $3, $4, $5, $5, $5)
+    `insert into grid_nodes (id, account_id, sandbox, signup_token, created_at, last_active_at, cri_at, cri, reputation)
+     values ($1, $2, $3, $4, $5, $5, $5, $6, $6)
      on conflict do nothing
      returning 1`,
-    [node.id, node.accountId, node.sandbox, node.signupToken ?? null, node.createdAt],
+    [node.id, node.accountId, node.sandbox, node.signupToken ?? null, node.createdAt, baseOf(node)],
   );
   return rows.length > 0;
 }
@@ -149,4 +152,38 @@ export async function activityOf(db: Db, id: NodeId): Promise<Activity> {
     [id],
   );
   return { purchased: row?.purchased ?? 0, completed: row?.completed ?? 0, pendingEscrows: row?.pending ?? 0 };
+}
+
+/** What another system says of a node; what it leaves out stays. */
+export async function putSynced(
+  tx: Tx,
+  node: {
+    id: NodeId;
+    keyHash?: string | undefined;
+    reputation?: number | undefined;
+    active?: boolean | undefined;
+    ipAddress?: string | undefined;
+  },
+): Promise<void> {
+  await tx.query(
+    `update grid_nodes
+        set key_hash = coalesce($2, key_hash), reputation = coalesce($3, reputation), active = coalesce($4, active),
+            ip_address = coalesce($5, ip_address)
+      where id = $1`,
+    [node.id, node.keyHash ?? null, node.reputation ?? null, node.active ?? null, node.ipAddress ?? null],
+  );
+}
+
+export async function findKeyHash(db: Db, id: NodeId): Promise<string | undefined> {
+  const [row] = await db.query<{ key_hash: string | null }>(`select key_hash from grid_nodes where id = $1`, [id]);
+  return row?.key_hash ?? undefined;
+}
+
+/** False where somebody has taken the hash before. */
+export async function takeKeyHash(tx: Tx, id: NodeId, hash: string): Promise<boolean> {
+  const rows = await tx.query(`update grid_nodes set key_hash = null where id = $1 and key_hash = $2 returning 1`, [
+    id,
+    hash,
+  ]);
+  return rows.length > 0;
 }

@@ -71,12 +71,15 @@ export function criOf(node: Rated, standing: Standing, now: Date): Cri {
   return { score: node.active ? rounded(Math.max(decayed, floor ?? 0)) : 0, factors, penalties, decay, floor };
 }
 
+/** What a node has before anything has happened. */
+export const baseOf = ({ sandbox }: Pick<Node, 'sandbox'>): number => (sandbox ? SANDBOX_BASE : MOST.base);
+
 function factorsOf(node: Rated, standing: Standing, now: Date): Cri['factors'] {
   const trades = tradesOf(standing);
   const partners = partnersOf(standing);
   const volume = Number(standing.volume) / 10 ** CURRENCY_SCALE.TCK;
   return {
-    base: node.sandbox ? SANDBOX_BASE : MOST.base,
+    base: baseOf(node),
     transaction_score: Math.min(MOST.transaction_score, PER_DOUBLED_TRADES * Math.log2(trades + 1)),
     diversity_score: trades === 0 ? 0 : MOST.diversity_score * Math.min(1, partners / trades),
     volume_score: Math.min(MOST.volume_score, PER_TENFOLD_VOLUME * Math.log10(volume + 1)),

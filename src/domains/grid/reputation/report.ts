@@ -10,7 +10,7 @@ import type { Node } from '../nodes/node.ts';
 import { findNode } from '../nodes/store.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
 import { MAX_STRIKES, tradesOf } from './cri.ts';
-import { ban, hasCounted, insertReport, lockNode, strike } from './store.ts';
+import { ban, findReport, hasCounted, insertReport, lockNode, strike, type Report } from './store.ts';
 
 /** What a report came to: nothing but a note, a strike, or the end of the node. */
 export type Reported =
@@ -30,19 +30,35 @@ export async function report(world: GridWorld, op: NodeOp, text: string): Promis
     throw new AppError('forbidden', 'Sandbox nodes and production nodes cannot report each other');
   return world.db.transact(async (tx) => {
     const locked = await lockNode(tx, accused.id);
+    const earlier = await findReport(tx, newId(op, 'report'));
+    if (earlier) return outcomeOf(earlier);
     if (!locked?.active) throw new AppError('invalid', 'The node is banned already');
     const counted = await counts(world, tx, op.node, accused.id);
-    await insertReport(tx, { reporter: op.node.id, node: accused.id, counted, at: op.now });
+    const struck = counted
+      ? await strikeOnce(world, tx, op, accused)
+      : { strikes: locked.strikes, confiscated: undefined };
+    const made: Report = {
+      id: newId(op, 'report'),
+      reporter: op.node.id,
+      node: accused.id,
+      counted,
+      ...struck,
+      at: op.now,
+    };
+    await insertReport(tx, made);
     await recordFact(tx, op, {
       type: 'node.reported',
       subject: accused.id,
       accountId: op.actor.accountId,
       data: { nodes: [accused.id, op.node.id], counted },
     });
-    return counted
-      ? strikeOnce(world, tx, op, accused)
-      : { outcome: 'noted', nodeId: accused.id, strikes: locked.strikes };
+    return outcomeOf(made);
   });
+}
+
+function outcomeOf({ node: nodeId, counted, strikes, confiscated }: Report): Reported {
+  if (confiscated !== undefined) return { outcome: 'banned', nodeId, strikes, confiscated };
+  return { outcome: counted ? 'struck' : 'noted', nodeId, strikes };
 }
 
 /** Of reporters that have traded, and of each of them once, unless every report counts. */
@@ -53,11 +69,13 @@ async function counts({ settings }: GridWorld, db: Db, reporter: Node, accused: 
   return standing !== undefined && tradesOf(standing) > 0;
 }
 
-async function strikeOnce(world: GridWorld, tx: Tx, op: Op, accused: Node): Promise<Reported> {
+type Struck = Pick<Report, 'strikes' | 'confiscated'>;
+
+async function strikeOnce(world: GridWorld, tx: Tx, op: Op, accused: Node): Promise<Struck> {
   const struck = await strike(tx, accused.id);
   if (!struck) throw new AppError('invalid', 'The node is banned already');
   const { strikes } = struck;
-  if (strikes < MAX_STRIKES) return { outcome: 'struck', nodeId: accused.id, strikes };
+  if (strikes < MAX_STRIKES) return { strikes, confiscated: undefined };
   await ban(tx, accused.id, op.now);
   const confiscated = await confiscate(world, tx, op, accused);
   await recordFact(tx, op, {
@@ -66,7 +84,7 @@ async function strikeOnce(world: GridWorld, tx: Tx, op: Op, accused: Node): Prom
     accountId: accused.accountId,
     data: { nodes: [accused.id], confiscated: String(confiscated) },
   });
-  return { outcome: 'banned', nodeId: accused.id, strikes, confiscated };
+  return { strikes, confiscated };
 }
 
 /** Who spends holds the node's row as we do, so what is there now is there when it moves. */

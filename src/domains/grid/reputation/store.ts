@@ -1,4 +1,4 @@
-import type { NodeId } from '../../../kernel/ids.ts';
+import type { Id, NodeId } from '../../../kernel/ids.ts';
 import { tck, type Tck } from '../../../kernel/money.ts';
 import type { Db, Tx } from '../../../platform/db.ts';
 import { LEVELS } from './levels.ts';
@@ -74,15 +74,37 @@ export async function lockNode(tx: Tx, id: NodeId): Promise<{ active: boolean; s
   return row;
 }
 
-export type NewReport = { reporter: NodeId; node: NodeId; counted: boolean; at: Date };
+export type Report = {
+  id: Id<'report'>;
+  reporter: NodeId;
+  node: NodeId;
+  counted: boolean;
+  strikes: number;
+  /** Where it ended the node: what it had. */
+  confiscated: Tck | undefined;
+  at: Date;
+};
 
-export async function insertReport(tx: Tx, report: NewReport): Promise<void> {
-  await tx.query(`insert into grid_reports (reporter_id, node_id, counted, created_at) values ($1, $2, $3, $4)`, [
-    report.reporter,
-    report.node,
-    report.counted,
-    report.at,
-  ]);
+export async function insertReport(tx: Tx, report: Report): Promise<void> {
+  await tx.query(
+    `insert into grid_reports (id, reporter_id, node_id, counted, strikes, confiscated, created_at)
+     values ($1, $2, $3, $4, $5, $6, $7)`,
+    [report.id, report.reporter, report.node, report.counted, report.strikes, report.confiscated ?? null, report.at],
+  );
+}
+
+export async function findReport(db: Db, id: Id<'report'>): Promise<Report | undefined> {
+  const [row] = await db.query<{
+    reporter_id: NodeId;
+    node_id: NodeId;
+    counted: boolean;
+    strikes: number;
+    confiscated: bigint | null;
+    created_at: Date;
+  }>(`select reporter_id, node_id, counted, strikes, confiscated, created_at from grid_reports where id = $1`, [id]);
+  if (!row) return undefined;
+  const { reporter_id: reporter, node_id: node, counted, strikes, confiscated, created_at: at } = row;
+  return { id, reporter, node, counted, strikes, confiscated: confiscated === null ? undefined : tck(confiscated), at };
 }
 
 export async function hasCounted(db: Db, reporter: NodeId, node: NodeId): Promise<boolean> {

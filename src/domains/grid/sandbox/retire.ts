@@ -31,7 +31,7 @@ const retire = ({ db, ledger }: GridWorld, op: Op, id: NodeId): Promise<boolean>
         id: newId(op, 'transfer', `sandbox end ${id}`),
         type: 'CONFISCATION',
         description: 'What a sandbox node has not spent',
-        metadata: { sandbox: true },
+        metadata: { reference: id, sandbox: true },
         legs: [
           { account: purse, amount: tck(-available) },
           { account: mint('TCK'), amount: available },

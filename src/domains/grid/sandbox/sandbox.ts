@@ -1,10 +1,11 @@
 import { tck } from '../../../kernel/money.ts';
 import { DAY } from '../../../kernel/time.ts';
+import { baseOf } from '../reputation/cri.ts';
 
 /** What a sandbox node has to play with. */
 export const SANDBOX_BALANCE = tck(100_000_000n);
-/** It counts as one that has traded for a while. */
-export const SANDBOX_REPUTATION = 50;
+/** It begins as one that has traded for a while. */
+export const SANDBOX_CRI = baseOf({ sandbox: true });
 /** How long it may play. */
 export const SANDBOX_LIFE_DAYS = 7;
 export const SANDBOX_LIFE = SANDBOX_LIFE_DAYS * DAY;

@@ -20,10 +20,6 @@ export async function retireNode(tx: Tx, id: NodeId): Promise<AccountId | undefi
   return row?.account_id;
 }
 
-export async function setReputation(tx: Tx, id: NodeId, reputation: number): Promise<void> {
-  await tx.query(`update grid_nodes set reputation = $2 where id = $1`, [id, reputation]);
-}
-
 /** False where the name is taken. */
 export async function insertShare(tx: Tx, { id, trade, createdAt }: Share): Promise<boolean> {
   const rows = await tx.query(

@@ -1,4 +1,4 @@
-import type { Duplex } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import type { MachineId, SnapshotId } from '../../../kernel/ids.ts';
 
 /** How strong the wall around a machine is; told to the tenant as it is. */
@@ -11,7 +11,20 @@ export type NetworkMode = 'egress' | 'none';
  * IPv4 addresses and ranges that a machine with `egress` may reach. What is allowed beats what is denied; where both
  * are empty, it is all of the public internet.
  */
-export type NetworkRules = { allow: readonly string[]; deny: readonly string[] };
+export type NetworkRules = {
+  allow: readonly string[];
+  deny: readonly string[];
+  /**
+   * Connections that do not leave but come to whoever has opened the gate: those to the ports of the web (80 and 443),
+   * or all of TCP. The lists say nothing of them; while nobody has opened it, they are refused.
+   */
+  gate?: 'web' | 'tcp' | undefined;
+  /** Its name servers are reached whatever is denied. */
+  resolves?: boolean | undefined;
+};
+
+/** A connection that a machine has opened to `address` and that was taken out of its way. */
+export type GateCall = { machine: MachineId; address: string; port: number; stream: Duplex };
 
 export type Limits = { vcpus: number; memoryMb: number; diskGb: number; pids: number };
 
@@ -55,6 +68,13 @@ export type Usage = {
 /** Memory in MiB and disk in GiB, whether or not machines use it already. */
 export type Room = { memoryMb: number; diskGb: number };
 
+/** What a host has for machines: `diskGb` is what their disks fill and what is free, which is `freeDiskGb`. */
+export type HostRoom = Room & {
+  freeDiskGb: number;
+  /** Of the whole file system that the disks are on, which others may use as well. */
+  diskSizeGb: number;
+};
+
 /**
  * Something on the driver's side that bears our name: a machine that runs or is frozen, or what is left of one. A
  * machine that was stopped, whose disk waits to be booted, is remains too: only the domain knows it from others.
@@ -75,7 +95,9 @@ export interface MachineDriver {
   /** The key of today's base image, which still names that one when another has taken its place. */
   readonly baseImage: string;
   /** What all machines together can really use. */
-  room(): Promise<Room>;
+  room(): Promise<HostRoom>;
+  /** What a machine's disk fills of the host's, also while it is stopped; 0 where there is none. */
+  filledBytes(id: MachineId): Promise<number>;
   /**
    * Makes and starts a machine and answers when its init does. When it throws, or is killed half-way, `destroy`
    * removes what was made.
@@ -96,10 +118,30 @@ export interface MachineDriver {
   /** From now on, also for connections that are open. Only for machines with `egress`. */
   setRules(id: MachineId, rules: NetworkRules): Promise<void>;
   /**
-   * Copies the disk of a running, paused or stopped machine, as it is at one moment, under the snapshot's name.
-   * Answers how much of the host's disk the copy fills. When it throws, nothing is left of the copy.
+   * Takes what gated machines open, from now on. Where several processes do, each connection comes to one of them.
+   * Whose a call is, is certain: no machine can open one in another's name.
+   */
+  openGate(take: (call: GateCall) => void): Promise<{ close(): void }>;
+  /**
+   * Copies the disk of a running, paused or stopped machine, as it is at one moment, under the snapshot's name. A
+   * machine that runs stands still meanwhile, for half a minute at the most: where that is too short it throws. Answers
+   * how much of the host's disk the copy fills. When it throws, nothing is left of the copy.
    */
   snapshot(id: MachineId, snapshot: SnapshotId, signal: AbortSignal): Promise<{ bytes: number }>;
+  /**
+   * A snapshot as bytes that `importSnapshot` takes, on this host or on another, and nobody else has to understand. The
+   * stream ends with an error where the copy cannot be read to its end.
+   */
+  exportSnapshot(snapshot: SnapshotId, signal: AbortSignal): Readable;
+  /**
+   * Makes a snapshot out of such bytes. What throws while they come counts as it does here: nothing is left of the copy.
+   * Answers how much of the host's disk it fills.
+   */
+  importSnapshot(
+    snapshot: SnapshotId,
+    content: AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+  ): Promise<{ bytes: number }>;
   /** Any number of times. */
   removeSnapshot(snapshot: SnapshotId): Promise<void>;
   /** The names of all copies that are there, whole or half made. */

@@ -91,6 +91,7 @@ async function add(
   const image = newImage(op, name, source);
   const earlier = await findImage(deps.db, image.id);
   if (earlier) return earlier;
+  await deps.machines.requireDisk();
   // Before anything is taken in, and once more when it is decided.
   await deps.db.transact((tx) => checkRoom(tx, image));
   if (sent) await deps.shelf.keepSource(image.id, flow(sent.content), sent.maxBytes);

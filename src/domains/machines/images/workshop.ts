@@ -8,7 +8,7 @@ import { BUILDER } from './image.ts';
 import { keepCommand } from './recipes.ts';
 
 /** What the making of images needs of machines. */
-export type BuilderMachines = Pick<Machines, 'start' | 'run' | 'destroy'>;
+export type BuilderMachines = Pick<Machines, 'start' | 'run' | 'destroy' | 'requireDisk'>;
 
 const LIMITS = { vcpus: 2, memoryMb: 2_048, diskGb: 40, pids: 2_048 };
 export const BUILD_TIMEOUT_MS = 30 * MINUTE;

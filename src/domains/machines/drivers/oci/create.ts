@@ -9,6 +9,7 @@ import { bundleOf } from './bundle.ts';
 import { createCommand, startCommand } from './commands.ts';
 import { connectTo } from './connect.ts';
 import { checkDisk, copyDisk, makeDisk, makeMountPoints } from './disk.ts';
+import { linkRulesOf } from './firewall.ts';
 import { imageDirOf, type Host } from './host.ts';
 import { placesOf, snapshotFile, type Layout, type Places } from './layout.ts';
 import { attach, networkSettings, resolversFrom, type Link } from './network.ts';
@@ -117,10 +118,16 @@ async function makeContainer(host: Host, spec: MachineSpec, places: Places, sign
 async function startIt(host: Host, spec: MachineSpec, pid: number, signal: AbortSignal): Promise<Link | undefined> {
   const start = startCommand(host.runtime, spec.id, pid);
   const { id, rules = NO_RULES, standing } = spec;
-  const options = { instance: host.instance, id, pid, signal };
+  const ruled = spec.network === 'egress' ? await host.firewall.ruledLinks() : new Set<string>();
+  const options = { instance: host.instance, id, pid, signal, ruled };
   if (spec.network === 'egress' && isEmpty(rules) && standing?.address === undefined) return attach(options, start);
   const link = spec.network === 'egress' ? await attach(options, NOTHING) : undefined;
-  if (link) await host.firewall.setRules(id, { ...rules, link: link.name, address: addressOf(link, spec) });
+  if (link)
+    await host.firewall.setRules(id, {
+      ...(await linkRulesOf(rules)),
+      link: link.name,
+      address: addressOf(link, spec),
+    });
   await must(start, { signal, dieWithParent: true });
   return link;
 }
@@ -131,7 +138,7 @@ const NO_RULES: NetworkRules = { allow: [], deny: [] };
 const addressOf = ({ machineAddress }: Link, { standing }: MachineSpec) =>
   standing?.address === undefined ? undefined : { outside: standing.address, inside: machineAddress };
 
-const isEmpty = ({ allow, deny }: NetworkRules): boolean => allow.length + deny.length === 0;
+const isEmpty = ({ allow, deny, gate }: NetworkRules): boolean => allow.length + deny.length === 0 && !gate;
 
 /** Who a machine is, told to it from within: what its disk brought along of another machine is overwritten. */
 async function identify(spec: MachineSpec, places: Places): Promise<void> {

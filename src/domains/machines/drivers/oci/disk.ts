@@ -90,18 +90,21 @@ export async function checkDisk(disk: string, signal: AbortSignal): Promise<void
   if (result.kind !== 'exited' || result.exitCode > IS_SOUND) throw new CommandFailed(command, result);
 }
 
+/** What is to become a kept copy, before it is one. */
+export const draftOf = (kept: string): string => `${kept}.draft`;
+
 /** Copies a disk that nobody writes to now; whole and sound under its name, or not there. */
 export async function keepCopy(
   disk: string,
   kept: string,
-  during: (copy: () => Promise<void>) => Promise<void>,
+  during: (copy: (until: AbortSignal) => Promise<void>) => Promise<void>,
   signal: AbortSignal,
 ): Promise<number> {
-  const draft = `${kept}.draft`;
+  const draft = draftOf(kept);
   try {
     await during(
-      async () =>
-        void (await must(copyCommand(disk, draft), { dieWithParent: true, signal, timeoutMs: COPY_TIMEOUT_MS })),
+      async (until) =>
+        void (await must(copyCommand(disk, draft), { dieWithParent: true, signal: until, timeoutMs: COPY_TIMEOUT_MS })),
     );
     await checkDisk(draft, signal);
     await rename(draft, kept);

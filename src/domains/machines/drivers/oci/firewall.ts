@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { assert } from '../../../../kernel/errors.ts';
 import { must } from '../../../../platform/run.ts';
 import type { NetworkRules } from '../driver.ts';
+import { gateRules, markOf, routeToGate, unrouteGate } from './gate-rules.ts';
 import { isMachineName, placesOf, type Layout } from './layout.ts';
-import { groupOf, MACHINE_NET } from './network.ts';
+import { groupOf, MACHINE_NET, resolversFrom } from './network.ts';
 import { bootId } from './record.ts';
 
 /** Connections that one machine may have open; the kernel's table of them is shared by the whole host. */
@@ -27,7 +28,18 @@ const FORBIDDEN = [
 const tableOf = (instance: string): string => `freehold_${instance}`;
 
 /** What one machine may reach, by the name of its link. */
-export type LinkRules = NetworkRules & { link: string; address?: OwnAddress | undefined };
+export type LinkRules = NetworkRules & {
+  link: string;
+  address?: OwnAddress | undefined;
+  /** Its name servers, where it may always ask them. */
+  resolvers?: readonly string[] | undefined;
+};
+/** Rules with the name servers that machines are told of, where they are to be reached whatever is denied. */
+export async function linkRulesOf(rules: NetworkRules): Promise<NetworkRules & Pick<LinkRules, 'resolvers'>> {
+  if (!rules.resolves) return rules;
+  return { ...rules, resolvers: resolversFrom((await readFile('/etc/resolv.conf', 'utf8').catch(absent)) ?? '') };
+}
+
 /** What the world calls a machine, and what its link does. */
 export type OwnAddress = { outside: string; inside: string };
 
@@ -40,10 +52,11 @@ const chainOf = ({ link }: Pick<LinkRules, 'link'>): string => `only_${link}`;
 function chainFor(rules: LinkRules): string[] {
   assert(LINK.test(rules.link), 'a link is named by us');
   assert(
-    [...rules.allow, ...rules.deny].every((range) => ADDRESS.test(range)),
+    [...rules.allow, ...rules.deny, ...(rules.resolvers ?? [])].every((range) => ADDRESS.test(range)),
     'rules hold IPv4 addresses and ranges',
   );
   return [
+    ...(rules.resolvers ?? []).map((address) => `ip daddr ${address} meta l4proto { tcp, udp } th dport 53 return`),
     ...rules.allow.map((range) => `ip daddr ${range} return`),
     ...rules.deny.map((range) => `ip daddr ${range} drop`),
   ];
@@ -68,9 +81,10 @@ delete table inet ${table}
 table inet ${table} {
   set connections { type ipv4_addr; size 65535; flags dynamic; }
 ${chains.join('')}  map own_rules { type ifname : verdict; ${jumps && `elements = { ${jumps} }`} }
-${addressRules(all)}  chain input {
+${addressRules(all, instance)}${gateRules(all, instance)}  chain input {
     type filter hook input priority -10; policy accept;
     iifgroup ${machines} ct state established,related ct direction reply accept
+    iifgroup ${machines} meta mark ${markOf(instance)} accept
     iifgroup ${machines} drop
   }
   chain forward {
@@ -82,6 +96,7 @@ ${addressRules(all)}  chain input {
   }
   chain from_machine {
     meta nfproto ipv6 drop
+    meta mark ${markOf(instance)} drop
     ct state established,related ct direction reply accept
     oifgroup ${machines} ct status dnat accept
     ip daddr { ${FORBIDDEN.join(', ')} } drop
@@ -104,7 +119,7 @@ ${addressRules(all)}  chain input {
  * Machines with an address of their own: what comes for it goes to them, with all ports, and what they send has it.
  * Nothing else lets anybody begin a connection into a machine.
  */
-function addressRules(rules: readonly LinkRules[]): string {
+function addressRules(rules: readonly LinkRules[], instance: string): string {
   const addresses = rules.flatMap(({ address }) => (address ? [address] : []));
   assert(
     addresses.every(({ outside, inside }) => ADDRESS.test(outside) && ADDRESS.test(inside)),
@@ -122,6 +137,7 @@ ${map(
 )}
   chain incoming {
     type nat hook prerouting priority dstnat; policy accept;
+    meta mark ${markOf(instance)} return
     dnat ip to ip daddr map @inside_of
   }
   chain from_host {
@@ -138,6 +154,8 @@ export type Firewall = {
   apply(): Promise<void>;
   /** What was set for a machine that has rules of its own. */
   rulesOf(id: string): Promise<LinkRules | undefined>;
+  /** The links that have rules of their own, also those of machines that have died and were not removed yet. */
+  ruledLinks(): Promise<ReadonlySet<string>>;
   /** What a machine may reach from now on. */
   setRules(id: string, rules: LinkRules): Promise<void>;
   /** Before a machine's link goes, so that the next one of this name does not inherit them. */
@@ -155,14 +173,19 @@ export function firewallOf(layout: Layout): Firewall {
   const table = `table inet ${tableOf(instance)}`;
   const mark = join(runDir, 'firewall');
   const apply = async () => {
+    let rulesInPlace: LinkRules[] = [];
     for (let before = ''; ;) {
-      const rules = await allRules(layout);
+      const rules = (rulesInPlace = await allRules(layout));
       const ruleset = rulesetOf(instance, rules);
       // Rules that were set while we put the older ones in place must not be lost.
       if (ruleset === before) break;
       await must(['nft', '-f', '-'], { stdin: ruleset, dieWithParent: true });
       before = ruleset;
     }
+    await routeToGate(
+      instance,
+      rulesInPlace.some(({ gate }) => gate),
+    );
     await allowForwarding();
     await writeFile(mark, await bootId(), { mode: OWNER_ONLY });
   };
@@ -176,6 +199,7 @@ export function firewallOf(layout: Layout): Firewall {
       const text = await readFile(placesOf(layout, id).rules, 'utf8').catch(absent);
       return text === undefined ? undefined : (JSON.parse(text) as LinkRules);
     },
+    ruledLinks: async () => new Set((await allRules(layout)).map(({ link }) => link)),
     setRules: async (id, rules) => {
       const file = placesOf(layout, id).rules;
       await writeFile(`${file}.new`, JSON.stringify(rules), { mode: OWNER_ONLY });
@@ -191,6 +215,7 @@ export function firewallOf(layout: Layout): Firewall {
     remove: async () => {
       await rm(mark, { force: true });
       await must(['nft', '-f', '-'], { stdin: `add ${table}\ndelete ${table}\n`, dieWithParent: true });
+      await unrouteGate(instance);
     },
   };
 }

@@ -3,7 +3,7 @@ import { hostname, totalmem } from 'node:os';
 import { basename, join } from 'node:path';
 import { exists } from '../../images/debian.ts';
 import { BASE, BUILDER, isBase } from '../../images/image.ts';
-import type { Room } from '../driver.ts';
+import type { HostRoom } from '../driver.ts';
 import type { IdRange } from './bundle.ts';
 import type { Cgroups } from './cgroup.ts';
 import type { Runtime, RuntimeName } from './commands.ts';
@@ -77,12 +77,17 @@ export async function maxOpenFiles(): Promise<number> {
 }
 
 /** The host's memory, and the disk that machines have or may still take. */
-export async function roomOf(layout: Layout): Promise<Room> {
+export async function roomOf(layout: Layout): Promise<HostRoom> {
   const disks = await readdir(layout.disksDir);
   const used = await Promise.all(disks.map((disk) => diskUsage(join(layout.disksDir, disk))));
-  const { bavail, bsize } = await statfs(layout.disksDir);
+  const { bavail, blocks, bsize } = await statfs(layout.disksDir);
   const diskBytes = used.reduce<number>((sum, bytes) => sum + (bytes ?? 0), bavail * bsize);
-  return { memoryMb: Math.floor(totalmem() / MIB), diskGb: diskBytes / GIB };
+  return {
+    memoryMb: Math.floor(totalmem() / MIB),
+    diskGb: diskBytes / GIB,
+    freeDiskGb: (bavail * bsize) / GIB,
+    diskSizeGb: (blocks * bsize) / GIB,
+  };
 }
 
 /** What the kernel counts for all machines and the host's root together, and by default allows far too few of. */

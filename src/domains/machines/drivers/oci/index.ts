@@ -7,7 +7,8 @@ import { connectTo } from './connect.ts';
 import { boot, create, makeDirs } from './create.ts';
 import { destroy } from './destroy.ts';
 import { diskUsage, layersOf } from './disk.ts';
-import { firewallOf } from './firewall.ts';
+import { firewallOf, linkRulesOf } from './firewall.ts';
+import { openGate } from './gate.ts';
 import { baseKeyOf, hostId, maxOpenFiles, raiseSharedLimits, roomOf, type Host, type OciOptions } from './host.ts';
 import { DISK_SUFFIX, isMachineName, layoutOf, placesOf, type Places } from './layout.ts';
 import { trafficOf } from './network.ts';
@@ -15,6 +16,7 @@ import { showMemory } from './seen.ts';
 import { isAlive, readRecord } from './record.ts';
 import { pause, resume, stop } from './rest.ts';
 import { removeSnapshot, snapshot, snapshots } from './snapshot.ts';
+import { exportSnapshot, importSnapshot } from './transfer.ts';
 
 export type { OciOptions, Step } from './host.ts';
 
@@ -43,6 +45,7 @@ export async function openOciDriver(options: OciOptions): Promise<MachineDriver>
     runtime: options.runtime,
     baseImage: baseKeyOf(options.images),
     room: () => roomOf(layout),
+    filledBytes: async (id) => (await diskUsage(placesOf(layout, id).disk)) ?? 0,
     create: (spec, signal) => create(host, spec, signal),
     connect: (id) => connectTo(placesOf(layout, id).socket),
     pause: (id) => pause(host, id),
@@ -50,7 +53,10 @@ export async function openOciDriver(options: OciOptions): Promise<MachineDriver>
     stop: (id, graceMs) => stop(host, id, graceMs),
     boot: (spec, signal) => boot(host, spec, signal),
     setRules: (id, rules) => setRules(host, id, rules),
+    openGate: (take) => openGate(layout.instance, take),
     snapshot: (id, name, signal) => snapshot(host, id, name, signal),
+    exportSnapshot: (name, signal) => exportSnapshot(host, name, signal),
+    importSnapshot: (name, content, signal) => importSnapshot(host, name, content, signal),
     removeSnapshot: (name) => removeSnapshot(host, name),
     snapshots: () => snapshots(host),
     usage: (id) => usage(host, placesOf(layout, id)),
@@ -99,7 +105,7 @@ async function setRules(host: Host, id: string, rules: NetworkRules): Promise<vo
   const record = await readRecord(placesOf(host.layout, id).record);
   if (record?.link === undefined) throw new AppError('conflict', 'This machine has no network to rule over.');
   const before = await host.firewall.rulesOf(id);
-  await host.firewall.setRules(id, { ...rules, link: record.link, address: before?.address });
+  await host.firewall.setRules(id, { ...(await linkRulesOf(rules)), link: record.link, address: before?.address });
 }
 
 async function list(host: Host): Promise<Found[]> {

@@ -31,22 +31,37 @@ export function linkAt(index: number): Link {
 
 const ipv4 = (value: number): string => [24, 16, 8, 0].map((shift) => (value >>> shift) & 0xff).join('.');
 
+/** The link of the machine that has this address; undefined where it is no machine's. */
+export function linkOf(machineAddress: string): Link | undefined {
+  const value = machineAddress.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+  const index = (value - MACHINE_NET_FIRST - 1) / 2;
+  return Number.isInteger(index) && index >= 0 && index < LINKS ? linkAt(index) : undefined;
+}
+
 /** The interface group that all links of an instance bear: 31 bits, never 0, which is everybody else's group. */
 export const groupOf = (instance: string): number => (hash(`group ${instance}`) & 0x7fff_ffff) | 1;
 
 const hash = (text: string): number => createHash('sha256').update(text).digest().readUInt32BE(0);
 
-export type AttachOptions = { instance: string; id: string; pid: number; signal: AbortSignal };
+export type AttachOptions = {
+  instance: string;
+  id: string;
+  pid: number;
+  signal: AbortSignal;
+  /** Links for which there are still rules, of a machine that has died: they are not another's yet. */
+  ruled?: ReadonlySet<string>;
+};
 
 /**
  * Gives the machine whose first process is `pid` a link to the host, and then runs `next`, which starts it. The kernel
  * allocates: a link's name says its addresses, and of two processes that want one name exactly one gets it, so no lock
  * is needed between them.
  */
-export async function attach({ instance, id, pid, signal }: AttachOptions, next: Command): Promise<Link> {
+export async function attach({ instance, id, pid, signal, ruled }: AttachOptions, next: Command): Promise<Link> {
   const mtu = await uplinkMtu();
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const link = linkAt((hash(id) + attempt) % LINKS);
+    if (ruled?.has(link.name)) continue;
     const command = attachCommand(
       hostSide(link, { group: groupOf(instance), pid, mtu, alias: id }),
       machineSide(link),

@@ -18,7 +18,7 @@ uint32_t utf8_next(const unsigned char **at, const unsigned char *end, int *wron
 long utf8_length(const void *bytes, size_t count, int strict) {
   const unsigned char *at = bytes;
   long length = 0;
-  int wrong;
+  int wrong = 0;
   while (at < (const unsigned char *)bytes + count) {
     utf8_next(&at, (const unsigned char *)bytes + count, &wrong);
     length++;

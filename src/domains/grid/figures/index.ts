@@ -1,0 +1,50 @@
+import type { Op } from '../../../kernel/op.ts';
+import { DAY, after } from '../../../kernel/time.ts';
+import { VAULT } from '../../ledger/index.ts';
+import type { GridWorld } from '../world.ts';
+import { readBooks, type BooksQuery } from './books.ts';
+import { escrowFigures, populationOf, summaryOf, taskFigures, tasksByProtocol, volumeOf, type Times } from './store.ts';
+
+export const PERIODS = ['24h', '7d', '30d', 'all'] as const;
+export type Period = (typeof PERIODS)[number];
+
+const DAYS = { '24h': 1, '7d': 7, '30d': 30 } as const;
+const BEGINNING = new Date(0);
+
+export type Figures = ReturnType<typeof createFigures>;
+export type AllFigures = Awaited<ReturnType<Figures['all']>>;
+
+/** What the operator, and partly everybody, sees of the grid as a whole. Sandbox nodes only play, and are in none of it. */
+export function createFigures(world: GridWorld) {
+  const { db, ledger } = world;
+  const vault = async () => (await ledger.balance(db, VAULT)).posted;
+  return {
+    summary: async (op: Op, period: Period) => {
+      const since = period === 'all' ? BEGINNING : after(op.now, -DAYS[period] * DAY);
+      const [summary, inVault] = await Promise.all([summaryOf(db, since), vault()]);
+      return { ...summary, vault: inVault };
+    },
+    all: async (op: Op) => {
+      const times = timesAt(op.now);
+      const [tasks, escrows, volume, population, inVault] = await Promise.all([
+        taskFigures(db, times),
+        escrowFigures(db),
+        volumeOf(db, times),
+        populationOf(db, times),
+        vault(),
+      ]);
+      return { tasks, escrows, volume, population, vault: inVault };
+    },
+    network: async (op: Op) => {
+      const [population, byProtocol] = await Promise.all([populationOf(db, timesAt(op.now)), tasksByProtocol(db)]);
+      return { ...population, byProtocol };
+    },
+    books: (query: BooksQuery) => readBooks(world, query),
+  };
+}
+
+const timesAt = (now: Date): Times => ({
+  today: new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate())),
+  week: after(now, -DAYS['7d'] * DAY),
+  month: after(now, -DAYS['30d'] * DAY),
+});
