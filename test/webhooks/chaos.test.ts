@@ -127,7 +127,7 @@ test('10,000 events arrive at endpoints that fail three times in ten while worke
     }),
   );
   await Promise.all([...workers].map(end));
-  for (let n = 0; n < WORKERS; n++) await startWorker(op.now, { ahead });
+  for (let n = 0; n < WORKERS; n++) await startWorker(op.now, { speed: SPEED, ahead });
   const each = EVENTS / RECEIVERS;
   const gongs = Array.from({ length: each }, (_, gong) => gong);
   await Promise.all(owners.map((owner) => strike(database.db, op, owner.actor.accountId, ...gongs)));
@@ -136,12 +136,12 @@ test('10,000 events arrive at endpoints that fail three times in ten while worke
     await expect.poll(() => arrivedAt(hosts), { timeout: 120_000, interval: 5 }).toBeGreaterThan(enough);
     const [oldest] = workers;
     if (oldest) await end(oldest);
-    await startWorker(op.now, { ahead });
+    await startWorker(op.now, { speed: SPEED, ahead });
   }
   await expect
     .poll(
       async () => {
-        if (!(await isQuiet(hosts, after(new Date(), ahead)))) return EVENTS;
+        if (!(await isQuiet(hosts, after(op.now, (Date.now() - op.now.getTime()) * SPEED + ahead)))) return EVENTS;
         for (const { owner, id } of told) await endpoints.replayExhausted(owner, id, op.now);
         ahead += LEAP;
         for (const worker of workers) worker.stdin?.write(`${ahead}\n`);
