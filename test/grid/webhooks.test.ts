@@ -59,7 +59,7 @@ test('both sides of a trade are told of all that happens to it, signed in both w
   );
   expect(typesAt(buyer)).toEqual(expect.arrayContaining(['task.completed', 'escrow.settled']));
   const ofSecond = arrivedAt(seller).filter(({ body: text }) => text.includes(second.task_id));
-  const [purchased] = ofSecond.filter(({ body: text }) => JSON.parse(text).type === 'skill.purchased');
+  const purchased = ofSecond.find(({ body: text }) => JSON.parse(text).type === 'skill.purchased');
   if (!purchased) throw new Error('nobody was told of the purchase');
   const { headers, body } = purchased;
   expect(JSON.parse(body)).toEqual({
@@ -74,11 +74,9 @@ test('both sides of a trade are told of all that happens to it, signed in both w
       .digest('hex'),
   );
   expect([headers['x-botnode-event'], headers['user-agent']]).toEqual(['skill.purchased', 'BotNode-Webhooks/1.0']);
-  // As any library of Standard Webhooks has it: the key is what the secret says in base64.
-  const key = Buffer.from(secret.slice('whsec_'.length), 'base64').toString('base64');
-  expect(() =>
-    new Webhook(key).verify(body, headers as Record<string, string>, { timestampTolerance: false } as never),
-  );
+  // The library's own `verify` would ask a clock that has not been moved.
+  const sentAt = new Date(Number(headers['webhook-timestamp']) * 1_000);
+  expect(headers['webhook-signature']).toBe(new Webhook(secret).sign(String(headers['webhook-id']), sentAt, body));
   const receipt = must(await buyer.call('GET', `/v1/tasks/${taskId}/receipt`));
   expect(receipt.webhooks).toEqual(
     expect.arrayContaining([expect.objectContaining({ event: 'escrow.settled', status: 'delivered', attempts: 1 })]),
