@@ -33,6 +33,19 @@ describe('around the grid’s routes', () => {
     expect(reply.body).toEqual({ detail: expect.any(String) });
   });
 
+  test('lead to the mission, which leads on', async () => {
+    const { status, body } = await world.call('GET', '/mission.json', {});
+    expect([status, body]).toEqual([
+      200,
+      expect.objectContaining({
+        protocol: 'VMP-1.0',
+        discovery_endpoint: 'https://freehold.test/v1/marketplace',
+        rewards: { initial_sync: '100.00 TCK' },
+      }),
+    ]);
+    for (const url of Object.values<string>(body.blueprint_v1)) expect(url).toMatch(/^https:\/\/freehold\.test\//);
+  });
+
   test('another version is warned of', async () => {
     const { headers } = await world.call('GET', '/v1/marketplace', { headers: { 'vmp-version': '2020-01-01' } });
     expect(headers.get('vmp-version-warning')).toContain('2026-03-18');

@@ -15,6 +15,7 @@ import { levelRoutes } from './levels.ts';
 import { marketRoutes } from './market.ts';
 import { McpErrorBody, presentMcpError } from './mcp-errors.ts';
 import { mcpRoutes } from './mcp.ts';
+import { missionRoutes } from './mission.ts';
 import { networkRoutes } from './network.ts';
 import { nodesRoutes } from './nodes.ts';
 import { registrationRoutes } from './registration.ts';
@@ -58,6 +59,7 @@ export function gridApis(domains: GridDomains): Api[] {
     ...levelRoutes(domains),
     ...reportRoutes(domains),
     ...networkRoutes(domains),
+    ...missionRoutes(domains),
     ...adminRoutes(domains),
     ...bountyRoutes(domains.grid),
     ...webhookRoutes(domains),
