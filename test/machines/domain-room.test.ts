@@ -93,6 +93,18 @@ describe('the disk', () => {
     expect(await stateOf(id)).toBe('paused');
   });
 
+  test('a computer that was frozen for the disk starts again when the host does', async () => {
+    const id = await started({ standing: { hostname: 'alpha', address: undefined } });
+    driver.host.freeDiskGb = 2;
+    let bytes = GIB;
+    await world.over({ filledBytes: async () => (bytes += 1_000_000) }).holdBack(op());
+    driver.present.set(id, 'remains');
+    await machines.sweep(op());
+    expect(await machines.get(op(), id)).toMatchObject({ state: 'running', heldBack: false });
+    expect(driver.present.get(id)).toBe('running');
+    expect((await world.facts(id)).at(-1)?.type).toBe('machine.recovered');
+  });
+
   test('whoever dies while it freezes one leaves it running, for the next to decide', async () => {
     const id = await started();
     await world.left(id, 'holding back');

@@ -87,7 +87,7 @@ function disagree({ state, standing }: Machine, found: Found['state']): boolean 
 async function agree(world: MachinesWorld, op: Op, held: Held, found: Found['state'] | undefined): Promise<void> {
   const { machine } = held;
   if (found === undefined || !disagree(machine, found)) return;
-  if (machine.state === 'running' && found === 'remains') return recover(world, op, held);
+  if (goesOnAlone(machine) && found === 'remains') return recover(world, op, held);
   if (machine.state === 'stopped') return world.driver.stop(machine.id);
   if (machine.state !== 'paused') return world.driver.resume(machine.id);
   if (found === 'running') return world.driver.pause(machine.id);
@@ -96,13 +96,19 @@ async function agree(world: MachinesWorld, op: Op, held: Held, found: Found['sta
   await become(world, op, held, 'stopped');
 }
 
+/** Of one that was held back nobody wanted that it rests: there is nobody who would wake it. */
+const goesOnAlone = ({ state, standing, heldBack }: Machine): boolean =>
+  standing !== undefined && (state === 'running' || (state === 'paused' && heldBack));
+
 /** The host went down, or the machine's first process ended: a computer starts again then. */
 async function recover(world: MachinesWorld, op: Op, { machine, token }: Held): Promise<void> {
   await world.driver.stop(machine.id);
   const signal = AbortSignal.any([op.signal, AbortSignal.timeout(BOOT_TIMEOUT_MS)]);
   await world.driver.boot({ ...specOf(machine), snapshot: undefined }, signal);
   await world.db.transact(async (tx) => {
-    const running = await letGo(tx, machine.id, token);
+    const wake = { at: world.clock.now(), leaseMs: undefined };
+    const running =
+      machine.state === 'paused' ? await markAwake(tx, machine.id, token, wake) : await letGo(tx, machine.id, token);
     if (running) await facts.recovered(tx, op, running);
   });
 }
