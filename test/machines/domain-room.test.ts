@@ -93,6 +93,20 @@ describe('the disk', () => {
     expect(await stateOf(id)).toBe('paused');
   });
 
+  test('one that its owner pauses while others are let go on stays so', async () => {
+    const ids = [await started(), await started()];
+    driver.host.freeDiskGb = 2;
+    let bytes = GIB;
+    await world.over({ filledBytes: async () => (bytes += 1_000_000) }).holdBack(op());
+    driver.host.freeDiskGb = 50;
+    const resume = async (id: (typeof ids)[number]) => {
+      for (const other of ids.filter((each) => each !== id)) await machines.pause(op(), other);
+      await driver.resume(id);
+    };
+    expect(await world.over({ resume }).holdBack(op())).toBe(1);
+    expect((await Promise.all(ids.map(stateOf))).toSorted()).toEqual(['paused', 'running']);
+  });
+
   test('a computer that was frozen for the disk starts again when the host does', async () => {
     const id = await started({ standing: { hostname: 'alpha', address: undefined } });
     driver.host.freeDiskGb = 2;

@@ -3,7 +3,7 @@ import { isAppError } from '../../kernel/errors.ts';
 import type { MachineId } from '../../kernel/ids.ts';
 import type { Op } from '../../kernel/op.ts';
 import type { MachineState } from './machine.ts';
-import { holdBack as freeze, resume } from './rest.ts';
+import { holdBack as freeze, letGoOn } from './rest.ts';
 import { diskState } from './room.ts';
 import { heldBackMachines } from './store.ts';
 import { seeMachines } from './undertaking-store.ts';
@@ -21,7 +21,7 @@ const GROWING: readonly MachineState[] = ['running'];
 export async function holdBack(world: MachinesWorld, op: Op): Promise<number> {
   const state = diskState(await world.driver.room());
   if (state === 'low') return await freezeGrowing(world, op);
-  return state === 'ample' ? await letGoOn(world, op) : 0;
+  return state === 'ample' ? await letAllGoOn(world, op) : 0;
 }
 
 async function freezeGrowing(world: MachinesWorld, op: Op): Promise<number> {
@@ -41,11 +41,11 @@ async function filledBy({ driver }: MachinesWorld, ids: readonly MachineId[]): P
   return new Map(await Promise.all(ids.map(async (id) => [id, await driver.filledBytes(id)] as const)));
 }
 
-async function letGoOn(world: MachinesWorld, op: Op): Promise<number> {
+async function letAllGoOn(world: MachinesWorld, op: Op): Promise<number> {
   let gone = 0;
   // One after the other: the next look tells whether the disk bears the next one.
   for (const id of await heldBackMachines(world.db, world.driver.place))
-    if (await tried(world, id, () => resume(world, op, id))) gone++;
+    if (await tried(world, id, () => letGoOn(world, op, id))) gone++;
   return gone;
 }
 

@@ -12,7 +12,7 @@ import { onceThereIsRoom } from './pool.ts';
 import { checkRoom, hasRoomFrozen } from './room.ts';
 import { checkRules, driverRulesOf, type EgressRules } from './rules.ts';
 import { settleHeld } from './settle.ts';
-import { findMachine, noteWanted } from './store.ts';
+import { findMachine, lockHeldBack, noteWanted } from './store.ts';
 import { take, type Wish } from './undertaking.ts';
 import { markAwake, markResting, markRuled } from './undertaking-store.ts';
 import { usedBy } from './used.ts';
@@ -35,8 +35,9 @@ export async function pause(world: MachinesWorld, op: Op, id: MachineId): Promis
     write: frozen(world, async (tx, resting, { machine, used }) => facts.changed(tx, op, resting, machine.state, used)),
   });
   if (!paused.heldBack) return paused;
-  await world.db.transact((tx) => noteWanted(tx, id));
-  return { ...paused, heldBack: false };
+  // It may be let go on at this very moment.
+  const isNoted = await world.db.transact((tx) => noteWanted(tx, id));
+  return isNoted ? { ...paused, heldBack: false } : await pause(world, op, id);
 }
 
 /** Freezes a machine because the disk of its host runs short: it goes on when there is room. */
@@ -72,11 +73,21 @@ export const stop = (
   });
 
 /** Lets a paused machine go on where it was. Throws `at_capacity` where there is no room for it to run. */
-export async function resume(
+export const resume = (world: MachinesWorld, op: Op, id: MachineId, options: WakeOptions = {}): Promise<Machine> =>
+  goOn(world, op, id, options);
+
+/** The same with one that was held back. Throws `conflict` where its owner wants it to rest by now. */
+export const letGoOn = (world: MachinesWorld, op: Op, id: MachineId): Promise<Machine> =>
+  goOn(world, op, id, {}, async (tx) => {
+    if (!(await lockHeldBack(tx, id))) throw new AppError('conflict', 'This machine is not held back any more.');
+  });
+
+async function goOn(
   world: MachinesWorld,
   op: Op,
   id: MachineId,
-  { leaseMs }: WakeOptions = {},
+  { leaseMs }: WakeOptions,
+  checkMore?: (tx: Tx) => Promise<void>,
 ): Promise<Machine> {
   if (leaseMs !== undefined) checkLease(leaseMs);
   const room = await world.driver.room();
@@ -84,8 +95,10 @@ export async function resume(
     as: 'resuming',
     from: ['paused'],
     done: 'running',
-    check: (tx, { limits: { memoryMb }, frozenMb = memoryMb }) =>
-      checkRoom(tx, world.driver.place, room, { memoryMb, diskGb: 0, frozenMb }),
+    check: async (tx, { limits: { memoryMb }, frozenMb = memoryMb }) => {
+      await checkRoom(tx, world.driver.place, room, { memoryMb, diskGb: 0, frozenMb });
+      await checkMore?.(tx);
+    },
     drive: () => world.driver.resume(id),
     write: awake(world, op, leaseMs),
   };

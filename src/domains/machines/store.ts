@@ -149,9 +149,21 @@ export const heldBackMachines = async (db: Db, place: string): Promise<MachineId
     )
   ).map(({ id }) => id);
 
-/** From now on it rests because its owner wants that. */
-export async function noteWanted(tx: Tx, id: MachineId): Promise<void> {
-  await tx.query(`update machines set held_back = false where id = $1 and state = 'paused'`, [id]);
+/** Whether it still waits for that, which nobody changes until the transaction ends. */
+export async function lockHeldBack(tx: Tx, id: MachineId): Promise<boolean> {
+  const rows = await tx.query(`select id from machines where id = $1 and held_back and state = 'paused' for update`, [
+    id,
+  ]);
+  return rows.length === 1;
+}
+
+/** From now on it rests because its owner wants that. False where somebody is busy with it, or it rests no more. */
+export async function noteWanted(tx: Tx, id: MachineId): Promise<boolean> {
+  const rows = await tx.query(
+    `update machines set held_back = false where id = $1 and state = 'paused' and busy_with is null returning id`,
+    [id],
+  );
+  return rows.length === 1;
 }
 
 /** Lets one transaction at a time decide whether a place has room, until it ends. */
