@@ -46,9 +46,12 @@ export type Target = {
   isIdle(): boolean;
 };
 
-/** What is behind a dial, as a server of HTTP/1.1. `idleMs`: a connection on which nothing passes for so long is cut. */
-export function createTarget(dial: Dial, { idleMs }: { idleMs: number }): Target {
-  const kept = new DialledAgent(dial, { keep: true });
+/**
+ * What is behind a dial, as a server of HTTP/1.1. `idleMs`: a connection on which nothing passes for so long is cut.
+ * Without `keep` each request has a connection of its own, which ends with it.
+ */
+export function createTarget(dial: Dial, { idleMs, keep = true }: { idleMs: number; keep?: boolean }): Target {
+  const kept = new DialledAgent(dial, { keep });
   const fresh = new DialledAgent(dial, { keep: false });
   return {
     async forward(request, response, forwarded) {

@@ -38,7 +38,8 @@ export function createRequests(): Requests {
     const { name, path } = targetOf(request);
     const way = await ways.get(request.socket)?.(name);
     if (!way) return undefined;
-    const target: Target = createTarget(way.dial, { idleMs: IDLE_MS });
+    // The way is this request's alone: a connection that outlived it would serve nobody, and nobody would count it.
+    const target: Target = createTarget(way.dial, { idleMs: IDLE_MS, keep: false });
     return { target, forwarded: forwardedOf(request, path, way.headers) };
   };
   server.on('request', (request, response) => {
