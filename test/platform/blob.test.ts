@@ -1,10 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, statfs, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { openBlobs, type BlobStore } from '../../src/platform/blob/index.ts';
+import { must } from '../../src/platform/run.ts';
 import { fakeS3, type FakeS3 } from '../fakes/s3.ts';
 
 const FOREVER = new AbortController().signal;
@@ -95,6 +96,30 @@ test('what a killed process left of a content goes with its removal', async () =
   await bucket.remove('backups/cut');
   expect([...s3.uploads.keys()]).toEqual(['other']);
   s3.uploads.clear();
+});
+
+test('a directory takes nothing of what the host keeps free, and keeps nothing of what did not fit', async () => {
+  const small = join(folder, 'small');
+  await mkdir(small);
+  await must(['mount', '-t', 'tmpfs', '-o', 'size=640M', 'tmpfs', small]);
+  try {
+    let leastFree = Infinity;
+    async function* tooMuch(): AsyncGenerator<Uint8Array> {
+      for (let chunk = 0; chunk < 400; chunk++) {
+        yield Buffer.alloc(1_048_576);
+        const { bavail, bsize } = await statfs(small);
+        leastFree = Math.min(leastFree, bavail * bsize);
+      }
+    }
+    const store = openBlobs({ directory: small });
+    await expect(store.put('backups/large', tooMuch(), FOREVER)).rejects.toMatchObject({ code: 'at_capacity' });
+    expect(leastFree).toBeGreaterThan(440 * 1_048_576);
+    await store.put('backups/little', chunksOf(Buffer.alloc(9)), FOREVER);
+    expect((await readdir(join(small, 'backups'))).toSorted()).toEqual(['little']);
+  } finally {
+    await must(['umount', small]);
+    await rm(small, { recursive: true });
+  }
 });
 
 describe('a bucket', () => {

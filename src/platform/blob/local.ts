@@ -1,9 +1,9 @@
 import { createWriteStream } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, open, rename, rm, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { assert } from '../../kernel/errors.ts';
+import { AppError, assert } from '../../kernel/errors.ts';
 import { BLOB_KEY, type BlobStore } from './blob.ts';
 
 const FILE_OWNER_ONLY = 0o600;
@@ -12,6 +12,13 @@ const OWNER_ONLY = 0o700;
 const DRAFT = '.draft';
 /** Of a read at a time. */
 const CHUNK_BYTES = 1_048_576;
+/** Of the file system so much stays free, for the database above all, which may stand on it too. */
+const RESERVE_SHARE = 0.05;
+const LEAST_RESERVE_BYTES = 0.5 * 2 ** 30;
+const MOST_RESERVE_BYTES = 8 * 2 ** 30;
+/** What is written between two looks at it. */
+const LOOK_EVERY_BYTES = 32 * CHUNK_BYTES;
+const RETRY_AFTER_SECONDS = 30;
 
 /** Blobs as files below a directory, each under its key. */
 export function openLocalBlobs(root: string): BlobStore {
@@ -34,7 +41,7 @@ async function put(file: string, content: AsyncIterable<Uint8Array>, signal: Abo
   await mkdir(folder, { recursive: true, mode: OWNER_ONLY });
   try {
     await pipeline(
-      Readable.from(content, { objectMode: false }),
+      Readable.from(whileThereIsRoom(folder, content), { objectMode: false }),
       createWriteStream(draft, { mode: FILE_OWNER_ONLY, flush: true }),
       { signal },
     );
@@ -44,6 +51,27 @@ async function put(file: string, content: AsyncIterable<Uint8Array>, signal: Abo
     await rm(draft, { force: true });
     throw error;
   }
+}
+
+async function* whileThereIsRoom(folder: string, content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let unseen = LOOK_EVERY_BYTES;
+  for await (const chunk of content) {
+    if (unseen >= LOOK_EVERY_BYTES) {
+      await checkReserve(folder);
+      unseen = 0;
+    }
+    yield chunk;
+    unseen += chunk.length;
+  }
+}
+
+async function checkReserve(folder: string): Promise<void> {
+  const { bavail, blocks, bsize } = await statfs(folder);
+  const share = Math.max(LEAST_RESERVE_BYTES, blocks * bsize * RESERVE_SHARE);
+  if (bavail * bsize < Math.min(MOST_RESERVE_BYTES, share))
+    throw new AppError('at_capacity', 'Server at capacity — try again later', {
+      retryAfterSeconds: RETRY_AFTER_SECONDS,
+    });
 }
 
 /** A new name is on the disk when its folder is. */
