@@ -157,6 +157,21 @@ describe('a snapshot in trouble', () => {
     expect([...driver.present]).toEqual([]);
   });
 
+  test('whose machine another has taken over meanwhile is not taken for whole', async () => {
+    const reservedAs = `snp_${'7'.repeat(32)}` as SnapshotId;
+    const stalled = over({
+      snapshot: async (machine, snapshot, signal) => {
+        const taken = await driver.snapshot(machine, snapshot, signal);
+        await world.left(machine, 'snapshotting');
+        return taken;
+      },
+    });
+    await expect(stalled.snapshot(op(), id, { reservedAs })).rejects.toMatchObject({ code: 'conflict' });
+    await expect(machines.getSnapshot(op(), reservedAs)).rejects.toMatchObject({ code: 'not_found' });
+    expect([...driver.copies]).toEqual([]);
+    expect(await machines.snapshot(op(), id, { reservedAs })).toMatchObject({ id: reservedAs });
+  });
+
   test('because its process died is not shown, and swept', async () => {
     const kept = await machines.snapshot(op(), id);
     driver.copies.add('snp_half');

@@ -6,6 +6,7 @@ import { MINUTE, SECOND } from '../../kernel/time.ts';
 import type { Tx } from '../../platform/db.ts';
 import * as facts from './facts.ts';
 import { whileHeld, type Held } from './held.ts';
+import type { Machine } from './machine.ts';
 import { mayUse, visibleTo } from './policy.ts';
 import { failed } from './rest.ts';
 import { checkRoom } from './room.ts';
@@ -148,10 +149,15 @@ async function written(
 ): Promise<Snapshot> {
   const whole = await markTaken(tx, id, bytes);
   if (!whole) throw new AppError('conflict', 'This snapshot took too long.');
-  await letGo(tx, machine.id, token);
+  // Whoever took the machine over may be writing the same copy right now. One that has ended nobody takes over.
+  if (!(await letGo(tx, machine.id, token)) && isLiving(await findMachine(tx, machine.id)))
+    throw new AppError('conflict', 'This snapshot took too long.', { retryAfterSeconds: RETRY_AFTER_SECONDS });
   await facts.snapshotted(tx, op, machine, whole, used);
   return whole;
 }
+
+const isLiving = (machine: Machine | undefined): boolean =>
+  machine !== undefined && machine.state !== 'destroying' && machine.state !== 'destroyed';
 
 export async function getSnapshot(world: MachinesWorld, op: Op, id: SnapshotId): Promise<Snapshot> {
   const found = await findSnapshot(world.db, id);
