@@ -7,6 +7,7 @@ import { networkOf } from '../../../platform/limits.ts';
 import type { GridWorld } from '../world.ts';
 import { CHALLENGE_MS, newPayload } from './challenge.ts';
 import { findEarlyAccess, putChallenge } from './challenge-store.ts';
+import { HOUSE } from './node.ts';
 import { findNode, findNodeOf } from './store.ts';
 
 export type Registration = { nodeId: NodeId; payload: number[]; issuedAt: Date };
@@ -21,7 +22,7 @@ export const ONE_NODE_EACH = 'This account has a node already';
  */
 export async function register({ db }: GridWorld, op: Op, wish: RegistrationWish): Promise<Registration> {
   const { nodeId, signupToken } = wish;
-  if (await findNode(db, nodeId)) throw new AppError('invalid', NAME_TAKEN);
+  if (HOUSE.includes(nodeId) || (await findNode(db, nodeId))) throw new AppError('invalid', NAME_TAKEN);
   const accountId = accountOf(op);
   if (accountId && (await findNodeOf(db, accountId))) throw new AppError('invalid', ONE_NODE_EACH);
   if (signupToken !== undefined) await checkSignupToken(db, signupToken);
