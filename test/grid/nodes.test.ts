@@ -174,6 +174,17 @@ describe('a node’s credentials', () => {
     expect((await writing.call('POST', '/v1/node/refresh')).status).toBe(403);
   });
 
+  test('a session of an account that is suspended looks and offers nothing', async () => {
+    const node = await registerNode(world);
+    const { account_id: id } = (await world.call('GET', '/v1/account', { key: node.key })).body;
+    const held = await world.call('PUT', `/v1/admin/accounts/${id}/hold`, { key: ADMIN_KEY, body: { reason: 'spam' } });
+    expect(held.status).toBe(200);
+    const body = { type: 'SKILL_OFFER', label: 'x', price_tck: 1, metadata: {} };
+    const offered = await world.call('POST', '/v1/marketplace/publish', { key: node.token, body });
+    expect([offered.status, offered.body.detail]).toEqual([403, 'This account is suspended.']);
+    expect((await world.call('GET', '/v1/node/me', { key: node.token })).status).toBe(200);
+  });
+
   test('a session ends after 15 minutes, and the key gets a new one', async () => {
     const node = await registerNode(world);
     world.clock.advance(16 * MINUTE);
