@@ -10,18 +10,17 @@ import { listDecisions, type DecisionFilter } from './decision-store.ts';
 import { claimTask, completeTask, deliverEscrow, type Completion } from './deliver.ts';
 import { disputeEscrow, disputeTask, type Objection } from './dispute.ts';
 import { openEscrow, partyEscrow, type EscrowOrder } from './open.ts';
+import { tasksOf } from './list-tasks.ts';
 import { partyTask } from './party-task.ts';
 import { receiptOf, validationsFor } from './receipt.ts';
 import { sellerStats } from './seller.ts';
 import { resolveDispute, type Resolved } from './settle.ts';
 import { simulate } from './simulate.ts';
-import { countTasks, listTasks, type Role } from './task-store.ts';
+import { countTasks, type Role } from './task-store.ts';
 import { doneIn, refundOverdue, settleDue, settleNow, settleEverything, type Settling } from './tend.ts';
 import { findEscrow, pendingEscrows } from './store.ts';
 import { createValidator, listValidators, type NewValidator } from './validators.ts';
 
-/** Tasks that one look at a node's list shows. */
-const MAX_LISTED = 1_000;
 const SETTLE_SECONDS = 15;
 
 export type Escrows = ReturnType<typeof createEscrows>;
@@ -47,8 +46,7 @@ export function createEscrows(standing: EscrowWorld) {
     /** A task as its buyer or its seller sees it. */
     taskOf: (op: NodeOp, id: string) => partyTask(db, op, id),
     /** Oldest first. */
-    tasksOf: (op: NodeOp, which: { status: string; role: Role }) =>
-      listTasks(db, op.node.id, { ...which, limit: MAX_LISTED }),
+    tasksOf: (op: NodeOp, which: { status: string; role: Role }) => tasksOf(db, op.node.id, which),
     /** Throws `conflict` where somebody works at it. */
     claim: (op: NodeOp, id: string) => claimTask(world, op, id),
     complete: (op: NodeOp, completion: Completion) => completeTask(world, op, completion),
