@@ -31,6 +31,8 @@ export type Escrows = ReturnType<typeof createEscrows>;
  */
 export function createEscrows(standing: EscrowWorld) {
   const world: Settling = { ...standing, court: createCourt() };
+  // Apart from the court that money waits for: whoever only tries something out holds up nobody's.
+  const trials: Settling = { ...standing, court: createCourt() };
   const { db } = world;
   return {
     /** Throws `invalid` (of itself; beyond its canary), `not_found`, `forbidden` (sandbox), `unaffordable`. */
@@ -53,7 +55,7 @@ export function createEscrows(standing: EscrowWorld) {
     disputeTask: (op: NodeOp, id: string, objection: Objection) => disputeTask(world, op, id, objection),
     receipt: (op: NodeOp, id: string) => receiptOf(world, op, id),
     validations: (op: NodeOp, id: string) => validationsFor(world, op, id),
-    simulate: (op: NodeOp, id: string) => simulate(world, op, id),
+    simulate: (op: NodeOp, id: string) => simulate(trials, op, id),
 
     createValidator: (op: NodeOp, wish: NewValidator) => createValidator(world, op, wish),
     listValidators: (op: NodeOp) => listValidators(world, op),
@@ -71,7 +73,9 @@ export function createEscrows(standing: EscrowWorld) {
     decisions: (filter: DecisionFilter, page: { limit: number; offset: number }) => listDecisions(db, filter, page),
 
     sweeps: sweepsOf(world),
-    close: () => world.court.close(),
+    close: async () => {
+      await Promise.all([world.court.close(), trials.court.close()]);
+    },
   };
 }
 
