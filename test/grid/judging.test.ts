@@ -51,6 +51,27 @@ describe('the rules', () => {
     expect((await settle(task.seller, task.escrowId)).status).toBe(400);
   });
 
+  test('that somebody only tries out hold up nobody’s money', async () => {
+    const { buyer, seller } = await pair(world);
+    const skill_id = await publish(seller, {
+      metadata: { validators: [{ type: 'regex', field: 'text', pattern: ENDLESS }] },
+    });
+    const { task_id: id } = must(await buyer.call('POST', '/v1/shadow/tasks/create', { skill_id, input_data: {} }));
+    must(await complete(seller, id, BAIT));
+    const honest = await delivered(world, { metadata: { output_schema: { type: 'object' } } }, { output: { a: 1 } });
+    world.clock.advance(WINDOW);
+    const ended: string[] = [];
+    const simulated = [1, 2, 3].map(async () => {
+      const { simulation } = must(await buyer.call('GET', `/v1/shadow/simulate/${id}`));
+      ended.push(simulation.outcome);
+    });
+    await new Promise((resolve) => setTimeout(resolve, 300)); // they are before the court
+    must(await settle(honest.seller, honest.escrowId));
+    ended.push('settled');
+    await Promise.all(simulated);
+    expect(ended).toEqual(['settled', ...Array.from({ length: 3 }, () => 'FLAGGED_MANUAL')]);
+  });
+
   test('that take for ever are the operator’s to decide, and hold up nobody', async () => {
     const hostile = await delivered(
       world,

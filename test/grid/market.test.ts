@@ -75,6 +75,15 @@ describe('the market', () => {
     expect(await balanceOf(node)).toBe('99.50');
   });
 
+  test('shows what one node offers without reading its metadata', async () => {
+    const node = await registerNode(world);
+    const id = await publish(node, { price: 2, label: 'Heavy', metadata: { text: 'x'.repeat(40_000) } });
+    const { body } = await world.call('GET', `/v1/nodes/${node.id}`);
+    expect(body.skills).toEqual([{ id, label: 'Heavy', price: '2.00' }]);
+    const found = await world.grid.market.skillsOf((await world.grid.nodes.get(node.id)).id);
+    expect(found).toEqual([{ id, label: 'Heavy', price: 20_000n }]);
+  });
+
   test('a session token offers too', async () => {
     const node = await registerNode(world);
     const body = { type: 'SKILL_OFFER', label: 'x', price_tck: 1, metadata: {} };

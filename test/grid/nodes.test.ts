@@ -159,6 +159,32 @@ describe('a node’s credentials', () => {
     expect((await looking.call('POST', '/v1/marketplace/publish', body)).status).toBe(403);
   });
 
+  test('a key that may do only some things makes nothing that may do everything', async () => {
+    const [owner, node] = [await world.register(), await registerNode(world)];
+    const narrow = async (key: string, scope: string): Promise<string> =>
+      (await world.call('POST', '/v1/keys', { key, body: { name: scope, scopes: [scope] } })).body.key;
+    const looking = await narrow(owner.key, 'read');
+    const body = { node_id: 'climber' };
+    expect((await world.call('POST', '/v1/node/register', { key: looking, body })).status).toBe(403);
+    const { payload } = (await world.call('POST', '/v1/node/register', { key: owner.key, body })).body
+      .verification_challenge;
+    const solved = { ...body, solution: solutionOf(payload) };
+    expect((await world.call('POST', '/v1/node/verify', { key: looking, body: solved })).status).toBe(403);
+    const writing = nodeWith(world, node.id, { api_key: await narrow(node.key, 'write') });
+    expect((await writing.call('POST', '/v1/node/refresh')).status).toBe(403);
+  });
+
+  test('a session of an account that is suspended looks and offers nothing', async () => {
+    const node = await registerNode(world);
+    const { account_id: id } = (await world.call('GET', '/v1/account', { key: node.key })).body;
+    const held = await world.call('PUT', `/v1/admin/accounts/${id}/hold`, { key: ADMIN_KEY, body: { reason: 'spam' } });
+    expect(held.status).toBe(200);
+    const body = { type: 'SKILL_OFFER', label: 'x', price_tck: 1, metadata: {} };
+    const offered = await world.call('POST', '/v1/marketplace/publish', { key: node.token, body });
+    expect([offered.status, offered.body.detail]).toEqual([403, 'This account is suspended.']);
+    expect((await world.call('GET', '/v1/node/me', { key: node.token })).status).toBe(200);
+  });
+
   test('a session ends after 15 minutes, and the key gets a new one', async () => {
     const node = await registerNode(world);
     world.clock.advance(16 * MINUTE);

@@ -68,6 +68,11 @@ describe('a sandbox node', () => {
     expect(await listed('?sandbox=true')).toEqual([forPlay]);
   });
 
+  test.each(['house', 'botnode-official'])('pays %s, a name that nobody can register to be paid', async (name) => {
+    const taken = await world.call('POST', '/v1/node/register', { body: { node_id: name } });
+    expect([taken.status, taken.body.detail]).toEqual([400, 'Node ID already registered']);
+  });
+
   test('ends after seven days, and its money is gone', async () => {
     const [player, later] = [await play(), await registerNode(world)];
     const account = await accountOf(player);

@@ -292,6 +292,18 @@ test('a shadow task goes the whole way without any money', async () => {
   expect([await balanceOf(world, buyer), await balanceOf(world, seller)]).toEqual([100, 99.5]);
 });
 
+test('a list of large tasks ends before it is too large to be answered', async () => {
+  const { buyer, seller } = await pair(world);
+  const skill_id = await publish(seller);
+  const order = { skill_id, input_data: { text: 'x'.repeat(900_000) } };
+  for (let n = 0; n < 10; n++) must(await buyer.call('POST', '/v1/shadow/tasks/create', order));
+  const { count, tasks } = must(await seller.call('GET', '/v1/tasks/mine'));
+  expect([count, tasks.length]).toEqual([8, 8]);
+  for (const { task_id: id } of tasks) must(await complete(seller, id));
+  // The rest comes when the first are done.
+  expect(must(await seller.call('GET', '/v1/tasks/mine')).count).toBe(2);
+});
+
 test('what moves money asks for a key; a session token opens escrows but no tasks', async () => {
   const { buyer, seller } = await pair(world);
   const asToken = { headers: { authorization: `Bearer ${buyer.token}` } };

@@ -4,7 +4,7 @@ import { MINUTE } from '../../kernel/time.ts';
 import { ok, route, type Route } from '../contract.ts';
 import { nodeRoute } from './auth.ts';
 import { naive } from './present.ts';
-import { Amount, Timestamp, Uuid, wholeNumber } from './wire.ts';
+import { Amount, LOOK_LIMIT, Timestamp, Uuid, wholeNumber } from './wire.ts';
 
 const TAG = 'Grid: A2A';
 const SEND_LIMIT = { name: 'grid-a2a-send', max: 30, windowMs: MINUTE };
@@ -113,6 +113,7 @@ const cardRoute = ({ bridge }: Grid, publicUrl: () => string): Route =>
     tag: TAG,
     summary: 'The agent card of the grid',
     access: 'public',
+    addressLimit: LOOK_LIMIT,
     replies: { 200: { description: 'The card', schema: AgentCard } },
     handle: async () => ok(agentCard(publicUrl(), await bridge.discover({ limit: MAX_SKILLS }))),
   });
@@ -151,6 +152,7 @@ const discoverRoute = ({ bridge }: Grid): Route =>
     tag: TAG,
     summary: 'Look for skills',
     access: 'public',
+    addressLimit: LOOK_LIMIT,
     query: DiscoverQuery,
     replies: { 200: { description: 'Skills, the oldest first', schema: Discoveries } },
     handle: async (_op, { query }) => {

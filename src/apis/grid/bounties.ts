@@ -25,6 +25,7 @@ import {
   presentSummary,
 } from './present-bounty.ts';
 import { naive } from './present.ts';
+import { LOOK_LIMIT } from './wire.ts';
 
 const TAG = 'Grid: bounties';
 const CREATE_LIMIT = { name: 'grid-bounties', max: 10, windowMs: MINUTE };
@@ -44,6 +45,7 @@ const lookRoutes = ({ bounties }: Grid): Route[] => [
     tag: TAG,
     summary: 'Look for bounties',
     access: 'public',
+    addressLimit: LOOK_LIMIT,
     query: BountyQuery,
     replies: { 200: { description: 'A page of them', schema: BountyList } },
     handle: async (_op, { query }) => {
@@ -66,6 +68,7 @@ const lookRoutes = ({ bounties }: Grid): Route[] => [
     description: 'With a credential also what is sealed for others and not for you.',
     access: 'public',
     recognises: true,
+    addressLimit: LOOK_LIMIT,
     params: BountyParams,
     fails: ['not_found'],
     replies: { 200: { description: 'The bounty', schema: BountyShown } },

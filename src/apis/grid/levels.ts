@@ -86,6 +86,7 @@ export const levelRoutes = ({ grid }: { grid: Grid }): Route[] => [
     tag: TAG,
     summary: 'A node’s level, and what it may do',
     access: 'public',
+    addressLimit: LOOK_LIMIT,
     params: z.object({ node_id: z.string() }),
     fails: ['not_found'],
     replies: { 200: { description: 'The level', schema: NodeLevel } },

@@ -60,6 +60,7 @@ const profile = ({ grid }: { grid: Grid }): Route =>
     tag: TAG,
     summary: 'A node, as everybody may see it',
     access: 'public',
+    addressLimit: LOOK_LIMIT,
     params: z.object({ node_id: z.string() }),
     fails: ['not_found'],
     replies: { 200: { description: 'The node', schema: ProfileShown } },

@@ -7,6 +7,7 @@ import {
   type Cri,
   type Level,
   type Node,
+  type OwnSkill,
   type Skill,
 } from '../../domains/grid/index.ts';
 import type { Tck } from '../../kernel/money.ts';
@@ -32,7 +33,7 @@ export const presentListing = ({ id, nodeId, label, price, metadata }: Skill): z
   ...('recommended_verifiers' in metadata && { recommended_verifiers: metadata['recommended_verifiers'] }),
 });
 
-export const presentProfile = (node: Node, skills: readonly Skill[]): z.input<typeof ProfileShown> => ({
+export const presentProfile = (node: Node, skills: readonly OwnSkill[]): z.input<typeof ProfileShown> => ({
   node_id: node.id,
   reputation: node.reputation,
   strikes: node.strikes,
@@ -50,7 +51,7 @@ export const presentCanary = ({ daily, perTask }: Node['canary']) => ({
 
 export const presentLevel = ({ id, name, emoji }: Level) => ({ id, name, emoji });
 
-type Own = { cri: Cri; balance: Tck; activity: Activity; skills: readonly Skill[] };
+type Own = { cri: Cri; balance: Tck; activity: Activity; skills: readonly OwnSkill[] };
 
 export const presentMe = (node: Node, { cri, balance, activity, skills }: Own): z.input<typeof MeShown> => ({
   node_id: node.id,

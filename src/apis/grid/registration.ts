@@ -56,7 +56,7 @@ export const registrationRoutes = ({ grid }: { grid: Grid }): Route[] => [
     addressLimit: REGISTER_LIMIT,
     idempotent: true,
     body: Registration,
-    fails: ['invalid'],
+    fails: ['invalid', 'forbidden'],
     replies: { 200: { description: 'The challenge', schema: RegistrationShown } },
     handle: async (op, { body }) => {
       const wish = { nodeId: body.node_id, signupToken: body.signup_token ?? undefined };
@@ -87,7 +87,7 @@ export const registrationRoutes = ({ grid }: { grid: Grid }): Route[] => [
     addressLimit: VERIFY_LIMIT,
     idempotent: true,
     body: Verification,
-    fails: ['invalid'],
+    fails: ['invalid', 'forbidden'],
     replies: { 200: { description: 'The node, its key and its first session', schema: VerificationShown } },
     handle: async (op, { body }) => {
       const { node_id: nodeId, solution, signup_token: token } = body;

@@ -29,6 +29,7 @@ export const sessionRoutes = ({ grid }: { grid: Grid }): Route[] => [
     summary: 'Get a new session token',
     description: 'With the node’s key: a token does not make itself last.',
     keyOnly: true,
+    fails: ['forbidden'],
     replies: { 200: { description: 'A token for 15 minutes', schema: SessionShown } },
     handle: async (op) =>
       ok({

@@ -9,6 +9,8 @@ import { Amount, Uuid } from './wire.ts';
 
 const TAG = 'Grid: shadow';
 const CREATE_LIMIT = { name: 'grid-shadow-create', max: 30, windowMs: MINUTE };
+/** A judgement may take seconds of a thread that all share who try something out. */
+const SIMULATE_LIMIT = { name: 'grid-shadow-simulate', max: 20, windowMs: MINUTE };
 const NOTE = 'Shadow mode: no TCK was moved. GET /v1/shadow/simulate/{task_id} shows what would happen.';
 
 const CreateShown = z.object({
@@ -65,6 +67,7 @@ export const shadowRoutes = ({ grid }: { grid: Grid }): Route[] => [
     tag: TAG,
     summary: 'What a shadow task would have come to',
     keyOnly: true,
+    nodeLimit: SIMULATE_LIMIT,
     params: z.object({ id: z.string() }),
     fails: ['invalid', 'forbidden', 'not_found'],
     replies: {

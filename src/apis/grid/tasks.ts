@@ -91,7 +91,7 @@ export const taskRoutes = ({ grid, webhooks }: Domains): Route[] => [
     summary: 'The tasks of this node in one status, oldest first',
     keyOnly: true,
     query: MineQuery,
-    replies: { 200: { description: 'At most 1000 tasks', schema: MineShown } },
+    replies: { 200: { description: 'At most 1000 tasks, and of large ones as many as 8 MB', schema: MineShown } },
     handle: async (op, { query }) => {
       const { status, role } = query;
       const tasks = (await grid.escrow.tasksOf(op, { status, role })).map(presentTask);

@@ -50,7 +50,14 @@ export { MAX_VALIDATOR_NAME_LENGTH, VALIDATOR_TYPES } from './escrow/validators.
 export { SESSION_SECONDS } from './nodes/session.ts';
 export type { Activity } from './nodes/store.ts';
 export { asNumber, decimals, INITIAL_BALANCE, LISTING_FEE, nearestTck, PIONEER_BONUS, shortDecimals } from './money.ts';
-export { MAX_CATEGORY_LENGTH, MAX_LABEL_LENGTH, MAX_PRICE, SKILL_TYPES, type Skill } from './market/skill.ts';
+export {
+  MAX_CATEGORY_LENGTH,
+  MAX_LABEL_LENGTH,
+  MAX_PRICE,
+  SKILL_TYPES,
+  type OwnSkill,
+  type Skill,
+} from './market/skill.ts';
 export type { PriceStats } from './market/store.ts';
 export type { Rating } from './reputation/certificate.ts';
 export {

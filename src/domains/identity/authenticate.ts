@@ -48,7 +48,8 @@ async function authenticateLogin({ db, tokens }: Deps, op: Op, token: string): P
   return await heldOrNot(db, { kind: 'account', ...login, scopes: null });
 }
 
-async function heldOrNot(db: Database, actor: AccountActor): Promise<AccountActor> {
+/** An account that acts, with whether the operator has suspended it. */
+export async function heldOrNot(db: Database, actor: AccountActor): Promise<AccountActor> {
   return (await findHold(db, actor.accountId)) ? { ...actor, isHeld: true } : actor;
 }
 

@@ -1,10 +1,10 @@
 import { AppError } from '../../kernel/errors.ts';
 import type { AccountId, KeyId, NodeId } from '../../kernel/ids.ts';
-import type { AccountOp, Op } from '../../kernel/op.ts';
+import type { AccountActor, AccountOp, Op } from '../../kernel/op.ts';
 import { MINUTE, after } from '../../kernel/time.ts';
 import type { Database, Tx } from '../../platform/db.ts';
 import type { RequestLimits } from '../../platform/limits.ts';
-import { authenticate, type Credential } from './authenticate.ts';
+import { authenticate, heldOrNot, type Credential } from './authenticate.ts';
 import { challengeKeys, issueChallenge } from './challenge.ts';
 import { claim, linkClaim, type ClaimRequest } from './claim.ts';
 import type { OpenedBy } from './account.ts';
@@ -65,6 +65,8 @@ export function createIdentity(deps: IdentityDeps) {
     challenge: (op: Op) => issueChallenge(registerDeps.challengeKeys, op),
     register: (op: Op, request: { token: string; answer: string; name: string }) => register(registerDeps, op, request),
     authenticate: (op: Op, credential: Credential) => authenticate({ db, adminKey, tokens }, op, credential),
+    /** Of who acts by a credential that another domain reads: with whether it is suspended. */
+    heldOrNot: (actor: AccountActor) => heldOrNot(db, actor),
     startGithubLogin: (op: Op) => startGithubLogin(loginDeps, op),
     logInWithGithub: (op: Op, request: { code: string; state?: string | undefined }) =>
       logInWithGithub(loginDeps, op, request),

@@ -10,18 +10,17 @@ import { listDecisions, type DecisionFilter } from './decision-store.ts';
 import { claimTask, completeTask, deliverEscrow, type Completion } from './deliver.ts';
 import { disputeEscrow, disputeTask, type Objection } from './dispute.ts';
 import { openEscrow, partyEscrow, type EscrowOrder } from './open.ts';
+import { tasksOf } from './list-tasks.ts';
 import { partyTask } from './party-task.ts';
 import { receiptOf, validationsFor } from './receipt.ts';
 import { sellerStats } from './seller.ts';
 import { resolveDispute, type Resolved } from './settle.ts';
 import { simulate } from './simulate.ts';
-import { countTasks, listTasks, type Role } from './task-store.ts';
+import { countTasks, type Role } from './task-store.ts';
 import { doneIn, refundOverdue, settleDue, settleNow, settleEverything, type Settling } from './tend.ts';
 import { findEscrow, pendingEscrows } from './store.ts';
 import { createValidator, listValidators, type NewValidator } from './validators.ts';
 
-/** Tasks that one look at a node's list shows. */
-const MAX_LISTED = 1_000;
 const SETTLE_SECONDS = 15;
 
 export type Escrows = ReturnType<typeof createEscrows>;
@@ -32,6 +31,8 @@ export type Escrows = ReturnType<typeof createEscrows>;
  */
 export function createEscrows(standing: EscrowWorld) {
   const world: Settling = { ...standing, court: createCourt() };
+  // Apart from the court that money waits for: whoever only tries something out holds up nobody's.
+  const trials: Settling = { ...standing, court: createCourt() };
   const { db } = world;
   return {
     /** Throws `invalid` (of itself; beyond its canary), `not_found`, `forbidden` (sandbox), `unaffordable`. */
@@ -47,15 +48,14 @@ export function createEscrows(standing: EscrowWorld) {
     /** A task as its buyer or its seller sees it. */
     taskOf: (op: NodeOp, id: string) => partyTask(db, op, id),
     /** Oldest first. */
-    tasksOf: (op: NodeOp, which: { status: string; role: Role }) =>
-      listTasks(db, op.node.id, { ...which, limit: MAX_LISTED }),
+    tasksOf: (op: NodeOp, which: { status: string; role: Role }) => tasksOf(db, op.node.id, which),
     /** Throws `conflict` where somebody works at it. */
     claim: (op: NodeOp, id: string) => claimTask(world, op, id),
     complete: (op: NodeOp, completion: Completion) => completeTask(world, op, completion),
     disputeTask: (op: NodeOp, id: string, objection: Objection) => disputeTask(world, op, id, objection),
     receipt: (op: NodeOp, id: string) => receiptOf(world, op, id),
     validations: (op: NodeOp, id: string) => validationsFor(world, op, id),
-    simulate: (op: NodeOp, id: string) => simulate(world, op, id),
+    simulate: (op: NodeOp, id: string) => simulate(trials, op, id),
 
     createValidator: (op: NodeOp, wish: NewValidator) => createValidator(world, op, wish),
     listValidators: (op: NodeOp) => listValidators(world, op),
@@ -73,7 +73,9 @@ export function createEscrows(standing: EscrowWorld) {
     decisions: (filter: DecisionFilter, page: { limit: number; offset: number }) => listDecisions(db, filter, page),
 
     sweeps: sweepsOf(world),
-    close: () => world.court.close(),
+    close: async () => {
+      await Promise.all([world.court.close(), trials.court.close()]);
+    },
   };
 }
 

@@ -5,7 +5,7 @@ import { newId } from '../../../kernel/op.ts';
 import { after } from '../../../kernel/time.ts';
 import type { Db } from '../../../platform/db.ts';
 import { recordFacts } from '../../../platform/outbox.ts';
-import type { Node } from '../nodes/node.ts';
+import { HOUSE, type Node } from '../nodes/node.ts';
 import { findNode } from '../nodes/store.ts';
 import type { NodeOp } from '../world.ts';
 import type { EscrowWorld } from './world.ts';
@@ -17,9 +17,6 @@ import { findEscrow, findEscrowByKey, insertEscrow } from './store.ts';
 
 export type EscrowOrder = { sellerId: string; amount: Tck; idempotencyKey?: string | undefined };
 export type Opened = { escrow: Escrow; replayed: boolean };
-
-/** Sandbox nodes play with money of their own; these two take it as well. */
-export const HOUSE: readonly string[] = ['botnode-official', 'house'];
 
 /** Locks the caller's money away for another node. */
 export async function openEscrow(world: EscrowWorld, op: NodeOp, order: EscrowOrder): Promise<Opened> {

@@ -73,21 +73,25 @@ export async function findTaskOfEscrow(db: Db, escrow: EscrowId): Promise<GridTa
 /** Which side of its tasks a node asks for. */
 export type Role = 'seller' | 'buyer' | 'any';
 export type Listed = GridTask & { skillLabel: string };
+/** A task with where it stands in its list, and how many bytes what was given and what came of it have. */
+export type ListedRow = { task: Listed; seq: bigint; bytes: number };
 
-/** A node's tasks in one status, the oldest first. */
+/** A node's tasks in one status behind one of them, the oldest first. */
 export async function listTasks(
   db: Db,
   node: NodeId,
-  which: { status: string; role: Role; limit: number },
-): Promise<Listed[]> {
-  const rows = await db.query<Row & { label: string }>(
-    `select ${COLUMNS}, s.label
+  which: { status: string; role: Role; after: bigint; limit: number },
+): Promise<ListedRow[]> {
+  const rows = await db.query<Row & { label: string; seq: bigint; bytes: number }>(
+    `select ${COLUMNS}, s.label, t.seq,
+            octet_length(t.input::text) + coalesce(octet_length(t.output::text), 0) as bytes
        from grid_tasks t join grid_skills s on s.id = t.skill_id
       where (($2 <> 'buyer' and t.seller_id = $1) or ($2 <> 'seller' and t.buyer_id = $1)) and t.status = $3
-      order by t.seq limit $4`,
-    [node, which.role, which.status, which.limit],
+        and t.seq > $4
+      order by t.seq limit $5`,
+    [node, which.role, which.status, which.after, which.limit],
   );
-  return rows.map((row) => ({ ...taskOf(row), skillLabel: row.label }));
+  return rows.map((row) => ({ task: { ...taskOf(row), skillLabel: row.label }, seq: row.seq, bytes: row.bytes }));
 }
 
 /** How many tasks a node has ordered, has delivered, and has still to do. */

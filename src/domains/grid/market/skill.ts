@@ -13,6 +13,9 @@ export type Skill = {
   createdAt: Date;
 };
 
+/** One of what a node offers, as its own page shows it. */
+export type OwnSkill = Pick<Skill, 'id' | 'label' | 'price'>;
+
 export const SKILL_TYPES = ['SKILL_OFFER', 'TASK_BOUNTY'] as const;
 export type SkillType = (typeof SKILL_TYPES)[number];
 

@@ -1,7 +1,7 @@
 import type { ListingId, NodeId } from '../../../kernel/ids.ts';
 import { tck, type Tck } from '../../../kernel/money.ts';
 import type { Db, Tx } from '../../../platform/db.ts';
-import { MAX_SKILLS, type Skill, type SkillType } from './skill.ts';
+import { MAX_SKILLS, type OwnSkill, type Skill, type SkillType } from './skill.ts';
 
 type SkillRow = {
   id: ListingId;
@@ -42,13 +42,13 @@ export async function findSkill(db: Db, id: ListingId): Promise<Skill | undefine
   return row && skillOf(row);
 }
 
-/** What a node offers, the oldest first. */
-export async function skillsOf(db: Db, nodeId: NodeId): Promise<Skill[]> {
-  const rows = await db.query<SkillRow>(
-    `select ${COLUMNS} from grid_skills s where s.node_id = $1 order by s.seq limit ${MAX_SKILLS}`,
+/** What a node offers, the oldest first. Without its metadata, which of so many can be fifty megabytes. */
+export async function skillsOf(db: Db, nodeId: NodeId): Promise<OwnSkill[]> {
+  const rows = await db.query<Pick<SkillRow, 'id' | 'label' | 'price'>>(
+    `select s.id, s.label, s.price from grid_skills s where s.node_id = $1 order by s.seq limit ${MAX_SKILLS}`,
     [nodeId],
   );
-  return rows.map(skillOf);
+  return rows.map(({ id, label, price }) => ({ id, label, price: tck(price) }));
 }
 
 export async function countSkillsOf(db: Db, nodeId: NodeId): Promise<number> {

@@ -11,7 +11,7 @@ import { setCanary, type CanaryChange } from './canary.ts';
 import { deleteExpiredChallenges } from './challenge-store.ts';
 import { signUpEarly, type EarlyAccessWish } from './early-access.ts';
 import type { Node } from './node.ts';
-import { register, type RegistrationWish } from './register.ts';
+import { register, requireEverything, type RegistrationWish } from './register.ts';
 import { enter, issueSession, nodeRecogniser, requireKey, type Recognise } from './session.ts';
 import { activityOf, findNode } from './store.ts';
 import { syncNode, type SyncedNode } from './sync.ts';
@@ -32,8 +32,11 @@ export function createNodes(world: GridWorld, signing: Signing) {
       const verified = await verify(world, op, attempt);
       return { ...verified, session: await issueSession(signing, op, verified.nodeId) };
     },
-    /** A new session token for a node that is still here. */
-    refresh: (op: NodeOp) => issueSession(signing, op, op.node.id),
+    /** A new session token for a node that is still here. It may do everything, so a key with scopes gets none. */
+    refresh: (op: NodeOp) => {
+      requireEverything(op.actor);
+      return issueSession(signing, op, op.node.id);
+    },
     recogniser: (others: Recognise) => nodeRecogniser(world, signing, others),
     /** The caller as its node; with its key, where a token is not enough. Counts against the limit that is given. */
     enter: async (op: AccountOp, { keyOnly, limit }: { keyOnly: boolean; limit: Limit | undefined }) => {

@@ -25,6 +25,12 @@ export type Node = {
   lastActiveAt: Date;
 };
 
+/**
+ * Sandbox nodes play with money of their own; these two take it as well. Only another system that the operator trusts
+ * can name them: whoever had one would make money of what is worth nothing.
+ */
+export const HOUSE: readonly string[] = ['botnode-official', 'house'];
+
 export const MIN_NODE_ID_LENGTH = 3;
 export const MAX_NODE_ID_LENGTH = 100;
 export const NODE_ID_PATTERN = /^[A-Za-z0-9_-]+$/;

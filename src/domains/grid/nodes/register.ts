@@ -1,12 +1,13 @@
 import { AppError } from '../../../kernel/errors.ts';
 import type { AccountId, NodeId } from '../../../kernel/ids.ts';
-import type { Op } from '../../../kernel/op.ts';
+import type { AccountActor, Op } from '../../../kernel/op.ts';
 import { after } from '../../../kernel/time.ts';
 import type { Db } from '../../../platform/db.ts';
 import { networkOf } from '../../../platform/limits.ts';
 import type { GridWorld } from '../world.ts';
 import { CHALLENGE_MS, newPayload } from './challenge.ts';
 import { findEarlyAccess, putChallenge } from './challenge-store.ts';
+import { HOUSE } from './node.ts';
 import { findNode, findNodeOf } from './store.ts';
 
 export type Registration = { nodeId: NodeId; payload: number[]; issuedAt: Date };
@@ -17,11 +18,11 @@ export const ONE_NODE_EACH = 'This account has a node already';
 
 /**
  * Begins a registration: the name is the caller's when the challenge is solved. Who calls with a credential gets the
- * node for that account. Throws `invalid`.
+ * node for that account. Throws `invalid`, `forbidden`.
  */
 export async function register({ db }: GridWorld, op: Op, wish: RegistrationWish): Promise<Registration> {
   const { nodeId, signupToken } = wish;
-  if (await findNode(db, nodeId)) throw new AppError('invalid', NAME_TAKEN);
+  if (HOUSE.includes(nodeId) || (await findNode(db, nodeId))) throw new AppError('invalid', NAME_TAKEN);
   const accountId = accountOf(op);
   if (accountId && (await findNodeOf(db, accountId))) throw new AppError('invalid', ONE_NODE_EACH);
   if (signupToken !== undefined) await checkSignupToken(db, signupToken);
@@ -38,8 +39,21 @@ export async function register({ db }: GridWorld, op: Op, wish: RegistrationWish
   return { nodeId, payload, issuedAt: op.now };
 }
 
-export const accountOf = ({ actor }: Op): AccountId | undefined =>
-  actor.kind === 'account' ? actor.accountId : undefined;
+/**
+ * Whose a node will be. It comes with a key that may do everything, so a credential that may not has none made. Throws
+ * `forbidden`.
+ */
+export function accountOf({ actor }: Op): AccountId | undefined {
+  if (actor.kind !== 'account') return undefined;
+  if (actor.isHeld) throw new AppError('forbidden', 'This account is suspended.');
+  requireEverything(actor);
+  return actor.accountId;
+}
+
+/** Throws `forbidden` for a key that may do only some things. */
+export function requireEverything({ scopes }: AccountActor): void {
+  if (scopes !== null) throw new AppError('forbidden', 'Insufficient permissions: requires a key without scopes');
+}
 
 /** Throws `invalid` for a token that there is not, and for one that has its node. */
 export async function checkSignupToken(db: Db, token: string): Promise<void> {

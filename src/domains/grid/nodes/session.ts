@@ -41,7 +41,7 @@ export const nodeRecogniser =
     if (!nodeId) throw new AppError('unauthenticated', 'Invalid token: it is not one of ours, or has expired');
     const node = await findNode(world.db, nodeId);
     if (!node?.active) throw new AppError('unauthenticated', GONE);
-    return { kind: 'account', accountId: node.accountId, scopes: null };
+    return world.identity.heldOrNot({ kind: 'account', accountId: node.accountId, scopes: null });
   };
 
 async function recogniseKey(world: GridWorld, op: Op, credential: Credential, others: Recognise): Promise<Actor> {

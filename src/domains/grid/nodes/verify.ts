@@ -25,7 +25,7 @@ const REFUSALS = {
 
 /**
  * Makes the node of a solved challenge, with its account where it has none, its first TCK and its key. A few wrong
- * answers end the challenge. Throws `invalid`.
+ * answers end the challenge. Throws `invalid`, `forbidden`.
  */
 export async function verify(world: GridWorld, op: Op, attempt: Attempt): Promise<Verification> {
   const earlier = await findEarlier(world, op, attempt.nodeId);
