@@ -56,7 +56,7 @@ describe('machines', () => {
             network_received_bytes: 0,
             network_sent_bytes: 0,
           },
-          created_at: op.now.toISOString(),
+          created_at: machine.createdAt.toISOString(),
         },
       ],
     });

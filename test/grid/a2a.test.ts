@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { DAY, MINUTE } from '../../src/kernel/time.ts';
 import { startApis } from '../harness/apis.ts';
 import { accountOp, systemOp } from '../harness/op.ts';
+import { untilHeard } from '../webhooks/bells.ts';
 import { startReceiver } from '../webhooks/receiver.ts';
 import { accountOf, balanceOf, expectSound } from './money.ts';
 import { nodeWith, publish, registerNode, type TestNode } from './node.ts';
@@ -119,7 +120,10 @@ describe('whoever gave a callback_url', () => {
     const skill = await publish(seller);
     const { body } = await send(buyer, skill, { callback_url: `${receiver.url}/a2a?me` });
     const quiet = await send(buyer, skill);
-    const tell = () => world.webhooks.deliverDue(systemOp(world.clock.now()));
+    const tell = async () => {
+      await untilHeard(world.db);
+      await world.webhooks.deliverDue(systemOp(world.clock.now()));
+    };
     await tell();
     expect(receiver.arrivals).toEqual([]);
     const atWork = await opOf(seller);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { rulesetOf } from './firewall.ts';
+import { gateOf } from './gate-rules.ts';
 import { groupOf, hostSide, linkAt, machineSide, resolversFrom } from './network.ts';
 
 describe("a machine's link", () => {
@@ -48,10 +49,15 @@ describe("a machine's link", () => {
   });
 });
 
-test('the rules of two instances differ in the table and the group only', () => {
+test('the rules of two instances differ in the table, the group and the gate only', () => {
   const [one, two] = [rulesetOf('one'), rulesetOf('two')];
   expect(one).not.toBe(two);
-  expect(one.replaceAll('freehold_one', 'T').replaceAll(String(groupOf('one')), 'G')).toBe(
-    two.replaceAll('freehold_two', 'T').replaceAll(String(groupOf('two')), 'G'),
-  );
+  const without = (rules: string, instance: string) => {
+    const { host, port } = gateOf(instance);
+    return rules
+      .replaceAll(`freehold_${instance}`, 'T')
+      .replaceAll(String(groupOf(instance)), 'G')
+      .replaceAll(`${host}:${port}`, 'L');
+  };
+  expect(without(one, 'one')).toBe(without(two, 'two'));
 });
