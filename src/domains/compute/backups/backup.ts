@@ -34,7 +34,7 @@ export type BackupState = 'pending' | 'available' | 'error' | 'expired';
 export type BackupContent = {
   image: string;
   limits: Limits;
-  /** Before it is compressed, and after. */
+  /** What it filled of a disk, and what is kept. */
   diskBytes: number;
   bytes: number;
   sha256: Buffer;

@@ -8,7 +8,6 @@ import { findServer } from '../store.ts';
 import { steadfast, type ComputeWorld } from '../world.ts';
 import { MAX_BACKUP_ATTEMPTS, type Backup, type BackupContent } from './backup.ts';
 import { tellOfBackup } from './facts.ts';
-import { pack } from './pack.ts';
 import { expireWithin } from './request.ts';
 import { findSchedule } from './schedule-store.ts';
 import {
@@ -21,6 +20,7 @@ import {
   stayOnBackup,
   surplusOf,
 } from './store.ts';
+import { summed } from './sums.ts';
 
 /** A backup that somebody works on is his for so long after he last said so. */
 const CLAIM_MS = 20_000;
@@ -71,15 +71,15 @@ async function make(world: ComputeWorld, op: Op, backup: Backup, claim: string):
   // Whoever was at it before may have left something behind.
   if (backup.blobKey !== undefined) await blobs.remove(backup.blobKey);
   if (!(await db.transact((tx) => noteKey(tx, backup.id, claim, key)))) return;
-  const { stream, sums } = pack(await machines.exportSnapshot(op, snapshot.id));
+  const { stream, sums } = summed(await machines.exportSnapshot(op, snapshot.id));
   try {
     await blobs.put(key, stream, op.signal);
   } finally {
     // Where it was not read to its end, nobody goes on reading the disk.
     stream.destroy();
   }
-  const { image, limits } = snapshot;
-  const content = { image, limits, ...sums() };
+  const { image, limits, bytes: diskBytes } = snapshot;
+  const content = { image, limits, diskBytes, ...sums() };
   const now = world.clock.now();
   const isKept = await db.transact((tx) =>
     becomeAvailable(world, tx, { ...op, now }, { id: backup.id, claim, content }),
