@@ -102,7 +102,7 @@ export const presentBackup = (backup: Backup): z.input<typeof BackupShown> => ({
   serverId: backup.serverId,
   scheduled: backup.scheduled,
   sizeBytes: backup.content?.bytes ?? null,
-  error: backup.failure ?? null,
+  error: backup.failure ?? backup.waiting?.reason ?? null,
 });
 
 export const presentSchedule = (schedule: BackupSchedule): z.input<typeof ScheduleShown> => ({
