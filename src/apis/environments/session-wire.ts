@@ -55,7 +55,7 @@ export const SessionShown = z.object({
 });
 export const SessionList = z.object({
   sessions: z.array(SessionShown),
-  total_count: z.int().meta({ description: 'How many are in this reply.' }),
+  total_count: z.int().meta({ description: 'How many there are on all pages.' }),
   has_more: z.boolean(),
 });
 
