@@ -4,6 +4,7 @@ import { MINUTE } from '../../kernel/time.ts';
 import type { Api } from '../contract.ts';
 import { a2aRoutes } from './a2a.ts';
 import { adminEscrowRoutes } from './admin-escrows.ts';
+import { adminReportRoutes } from './admin-reports.ts';
 import { adminRoutes } from './admin.ts';
 import { benchmarkRoutes } from './benchmarks.ts';
 import { bountyRoutes } from './bounties.ts';
@@ -51,6 +52,7 @@ export function gridApis(domains: GridDomains): Api[] {
     ...validatorRoutes(domains),
     ...sellerRoutes(domains),
     ...adminEscrowRoutes(domains),
+    ...adminReportRoutes(domains),
     ...sessionRoutes(domains),
     ...nodesRoutes(domains),
     ...canaryRoutes(domains),

@@ -67,8 +67,8 @@ export const mcpRoutes = (grid: Grid): Route[] => [
     fails: ['invalid', 'unaffordable', 'forbidden'],
     replies: { 200: { description: 'It is ordered', schema: HiredShown } },
     handle: async (op, { body }) => {
-      const { capability, payload, max_price: maxPrice, deadline_seconds: deadlineSeconds } = body;
-      const hired = await grid.bridge.hire(op, { capability, payload, maxPrice, deadlineSeconds });
+      const { integration, capability, payload, max_price: maxPrice, deadline_seconds: deadlineSeconds } = body;
+      const hired = await grid.bridge.hire(op, { integration, capability, payload, maxPrice, deadlineSeconds });
       return ok({
         status: 'QUEUED',
         task_id: hired.task.id,

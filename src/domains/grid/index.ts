@@ -21,6 +21,7 @@ export {
   BOUNTY_STATES,
   MAX_DEADLINE_DAYS,
   MAX_REWARD_TCK,
+  MAX_SHOWN_SUBMISSIONS,
   MAX_TAG_LENGTH,
   MAX_TAGS,
   MIN_REWARD_TCK,
@@ -75,6 +76,8 @@ export {
 export { LEAST_LEVEL, levelOf, LEVELS, progressOf, type Level, type Progress } from './reputation/levels.ts';
 export { GENESIS_SEATS, PIONEER_JOBS, PIONEER_SEATS } from './reputation/badges.ts';
 export type { Reported } from './reputation/report.ts';
+export type { Report } from './reputation/report-store.ts';
+export type { Reviewed } from './reputation/review.ts';
 export { SANDBOX_BALANCE, SANDBOX_LIFE_DAYS, SANDBOX_CRI, type Share, type Trade } from './sandbox/sandbox.ts';
 export type { GridSettings, NodeOp, ReportPolicy } from './world.ts';
 

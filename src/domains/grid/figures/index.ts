@@ -3,7 +3,16 @@ import { DAY, after } from '../../../kernel/time.ts';
 import { VAULT } from '../../ledger/index.ts';
 import type { GridWorld } from '../world.ts';
 import { readBooks, type BooksQuery } from './books.ts';
-import { escrowFigures, populationOf, summaryOf, taskFigures, tasksByProtocol, volumeOf, type Times } from './store.ts';
+import {
+  escrowFigures,
+  populationOf,
+  summaryOf,
+  taskFigures,
+  tasksByIntegration,
+  tasksByProtocol,
+  volumeOf,
+  type Times,
+} from './store.ts';
 
 export const PERIODS = ['24h', '7d', '30d', 'all'] as const;
 export type Period = (typeof PERIODS)[number];
@@ -26,14 +35,15 @@ export function createFigures(world: GridWorld) {
     },
     all: async (op: Op) => {
       const times = timesAt(op.now);
-      const [tasks, escrows, volume, population, inVault] = await Promise.all([
+      const [tasks, escrows, volume, population, integrations, inVault] = await Promise.all([
         taskFigures(db, times),
         escrowFigures(db),
         volumeOf(db, times),
         populationOf(db, times),
+        tasksByIntegration(db),
         vault(),
       ]);
-      return { tasks, escrows, volume, population, vault: inVault };
+      return { tasks, escrows, volume, population, integrations, vault: inVault };
     },
     network: async (op: Op) => {
       const [population, byProtocol] = await Promise.all([populationOf(db, timesAt(op.now)), tasksByProtocol(db)]);
