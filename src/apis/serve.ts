@@ -44,7 +44,8 @@ export type Edge = {
 export function serve(server: FastifyInstance, apis: readonly Api[], edge: Edge): void {
   for (const api of apis) {
     serveRaw(server, api, { ...edge, opOf, keepTrack });
-    const declare = (scope: FastifyInstance, route: Route) =>
+    const declare = (scope: FastifyInstance, route: Route) => {
+      const frame = api.frame ?? apis.find((other) => other.frame?.shared.includes(route.path))?.frame;
       scope.route({
         method: route.method,
         url: route.path,
@@ -52,8 +53,9 @@ export function serve(server: FastifyInstance, apis: readonly Api[], edge: Edge)
         handler: (request, reply) => answer(edge, api, route, request, reply),
         errorHandler: (error, request, reply) =>
           send(edge, api, opOf(edge, request, reply), route.path, reply, toAppError(error)),
-        ...(api.frame && { onSend: frameHeaders(api.frame) }),
+        ...(frame && { onSend: frameHeaders(frame) }),
       });
+    };
     for (const route of api.routes) if (!route.stream) declare(server, route);
     withRawBodies(server, (scope) => {
       for (const route of api.routes) if (route.stream) declare(scope, route);

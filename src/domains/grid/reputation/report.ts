@@ -68,8 +68,8 @@ function outcomeOf({ node: nodeId, counted, strikes, confiscated }: Report): Rep
  * Of reporters that have traded, and of each of them once, unless every report counts.
  *
  * A trade is one that was settled for money of worth; an account has one node, so its other side is always another
- * account's. One with somebody who has struck the same node is no history of one's own: of a ring whose members have
- * dealt with each other only, one is heard. Whoever goes to greater lengths is for the operator's review.
+ * account's. One with somebody who has struck the same node is no history of one's own, so three that have dealt with
+ * each other only do not end a node. Whoever goes to greater lengths is for the operator's review.
  */
 async function counts({ settings }: GridWorld, db: Db, reporter: Node, accused: NodeId): Promise<boolean> {
   if (settings.reportPolicy === 'direct') return true;
