@@ -121,7 +121,8 @@ export const masthead = (current: string): Html =>
 
 export const footer = (version: string): Html =>
   html`<footer class="footer">
-    <p>Freehold ${version} · Apache-2.0 · <a href="/health">Health</a> · <a href="/genesis">Founders</a> ·
+    <p>
+      Freehold ${version} · Apache-2.0 · <a href="/health">Health</a> · <a href="/genesis">Founders</a> ·
       <a href="/transmissions">Transmissions</a>
     </p>
   </footer>`;

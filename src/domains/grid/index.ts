@@ -50,7 +50,16 @@ export type { Outcome as SettleOutcome, Tally } from './escrow/tend.ts';
 export { MAX_VALIDATOR_NAME_LENGTH, VALIDATOR_TYPES } from './escrow/validators.ts';
 export { SESSION_SECONDS } from './nodes/session.ts';
 export type { Activity } from './nodes/store.ts';
-export { asNumber, decimals, GENESIS_BONUS, INITIAL_BALANCE, LISTING_FEE, nearestTck, PIONEER_BONUS, shortDecimals } from './money.ts';
+export {
+  asNumber,
+  decimals,
+  GENESIS_BONUS,
+  INITIAL_BALANCE,
+  LISTING_FEE,
+  nearestTck,
+  PIONEER_BONUS,
+  shortDecimals,
+} from './money.ts';
 export {
   MAX_CATEGORY_LENGTH,
   MAX_LABEL_LENGTH,
@@ -109,5 +118,18 @@ export function createGrid(world: GridWorld) {
   const portraits = createPortraits(world, { market, reputation });
   const parts = [nodes, reputation, escrow, bounties, sandbox, benchmarks];
   const sweeps: SweepDefinition[] = parts.flatMap((part) => part.sweeps);
-  return { nodes, figures, market, reputation, escrow, bounties, sandbox, bridge, benchmarks, hooks, portraits, sweeps };
+  return {
+    nodes,
+    figures,
+    market,
+    reputation,
+    escrow,
+    bounties,
+    sandbox,
+    bridge,
+    benchmarks,
+    hooks,
+    portraits,
+    sweeps,
+  };
 }

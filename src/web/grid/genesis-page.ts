@@ -29,8 +29,8 @@ export function genesisPage(founders: readonly Founder[], publicUrl: string, ver
           <p class="kind">Genesis programme</p>
           <h1>The first ${GENESIS_SEATS}</h1>
           <p class="lead">
-            Whoever asks for early access, and has a first sale settled, takes the next seat. It comes with ${GIFT},
-            and for half a year the index does not fall below ${GENESIS_FLOOR}.
+            Whoever asks for early access, and has a first sale settled, takes the next seat. It comes with ${GIFT}, and
+            for half a year the index does not fall below ${GENESIS_FLOOR}.
           </p>
         </header>
         <figure class="seats">
@@ -59,7 +59,11 @@ function seatsHtml(founders: readonly Founder[]): Html {
   }));
   const width = SEATS_IN_A_ROW * STEP - (STEP - SIDE);
   const height = (GENESIS_SEATS / SEATS_IN_A_ROW) * STEP - (STEP - SIDE);
-  return html`<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${founders.length} of ${GENESIS_SEATS} seats are taken">
+  return html`<svg
+    viewBox="0 0 ${width} ${height}"
+    role="img"
+    aria-label="${founders.length} of ${GENESIS_SEATS} seats are taken"
+  >
     ${seats.map(
       ({ x, y, state }) => html`<rect class="${state}" x="${x}" y="${y}" width="${SIDE}" height="${SIDE}" rx="1.6" />`,
     )}

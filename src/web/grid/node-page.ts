@@ -92,7 +92,9 @@ function skillsHtml({ node, skills }: NodePortrait): Html {
               ({ id, label, price }) =>
                 html`<li>
                   <a href="/skills/${id}"><bdi>${label}</bdi></a
-                  ><span class="price">${shortDecimals(price)} <abbr title="Ticks, the currency of the grid">TCK</abbr></span>
+                  ><span class="price"
+                    >${shortDecimals(price)} <abbr title="Ticks, the currency of the grid">TCK</abbr></span
+                  >
                 </li>`,
             )}
           </ul>`
@@ -108,7 +110,10 @@ const ladderHtml = ({ level, progress, node }: NodePortrait): Html =>
     <ol class="ladder">
       ${LEVELS.map(
         ({ id, name }) =>
-          html`<li class="${id <= level.id ? 'reached' : 'ahead'}" ${id === level.id && { markup: 'aria-current="step"' }}>
+          html`<li
+            class="${id <= level.id ? 'reached' : 'ahead'}"
+            ${id === level.id && { markup: 'aria-current="step"' }}
+          >
             <span>${name}</span>
           </li>`,
       )}

@@ -1,5 +1,12 @@
 import type { Answer } from '../../apis/contract.ts';
-import { disputeRateOf, presenceOf, saidOf, shortDecimals, splitOf, type SkillPortrait } from '../../domains/grid/index.ts';
+import {
+  disputeRateOf,
+  presenceOf,
+  saidOf,
+  shortDecimals,
+  splitOf,
+  type SkillPortrait,
+} from '../../domains/grid/index.ts';
 import { html, type Html } from '../html.ts';
 import { footer, masthead, renderPage } from '../page.ts';
 import { clipped, counted, dateHtml, noticeHtml, NOTICES, rankText, ringHtml } from './parts.ts';
@@ -26,7 +33,10 @@ export function skillPage(portrait: SkillPortrait, publicUrl: string, version: s
     title: `${skill.label} – a skill on Freehold`,
     description: skillSummary(portrait),
     url,
-    picture: { url: `${url}/preview.png`, alt: `${skill.label}, ${shortDecimals(skill.price)} TCK, by ${seller.node.id}` },
+    picture: {
+      url: `${url}/preview.png`,
+      alt: `${skill.label}, ${shortDecimals(skill.price)} TCK, by ${seller.node.id}`,
+    },
     hidden: presence !== 'active',
     style: 'portrait.css',
     body: html`<body class="portrait skill ${presence}">

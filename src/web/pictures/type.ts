@@ -12,6 +12,7 @@ const FILES = {
 } as const;
 export const FONT_FILES: readonly string[] = Object.values(FILES);
 export type Weight = keyof typeof FILES;
+export const fileOf = (weight: Weight): string => FILES[weight];
 
 const opened = new Map<Weight, Font>();
 
@@ -19,7 +20,7 @@ function fontOf(weight: Weight): Font {
   const known = opened.get(weight);
   if (known) return known;
   const font = openSync(FILES[weight]);
-  if (font.type === 'TTC' || font.type === 'DFont') throw new Error('the font of pictures is a collection');
+  if ('fonts' in font) throw new Error('the font of pictures is a collection');
   opened.set(weight, font);
   return font;
 }
@@ -28,7 +29,6 @@ function fontOf(weight: Weight): Font {
 const UNSEEN = /[\p{C}\u2028\u2029]/gu;
 const PICTURES = /[\p{Extended_Pictographic}\p{Emoji_Modifier}\p{Regional_Indicator}\u20e3\ufe0f]/gu;
 const LETTER = /[\p{L}\p{N}]/u;
-const KEPT = /[ -~]/;
 
 /**
  * What the font can draw of a text. Marks that it lacks are left out; of a text with letters that it lacks nothing is
@@ -37,7 +37,7 @@ const KEPT = /[ -~]/;
 export function drawable(text: string): string | undefined {
   const font = fontOf(600);
   const seen = text.replaceAll(/\s+/g, ' ').replaceAll(UNSEEN, '').normalize('NFC');
-  const characters = [...seen.replaceAll(PICTURES, (mark) => (KEPT.test(mark) ? mark : ''))];
+  const characters = [...seen.replaceAll(PICTURES, '')];
   const isDrawn = (character: string) => font.hasGlyphForCodePoint(character.codePointAt(0) ?? 0);
   if (characters.some((character) => LETTER.test(character) && !isDrawn(character))) return undefined;
   const drawn = characters.filter(isDrawn).join('').replaceAll(/ +/g, ' ').trim();
@@ -47,7 +47,10 @@ export function drawable(text: string): string | undefined {
 /** How wide a line of text is. Kerning would make it a little narrower. */
 export function widthOf(text: string, size: number, weight: Weight): number {
   const font = fontOf(weight);
-  const units = [...text].reduce((sum, character) => sum + font.glyphForCodePoint(character.codePointAt(0) ?? 0).advanceWidth, 0);
+  const units = [...text].reduce(
+    (sum, character) => sum + font.glyphForCodePoint(character.codePointAt(0) ?? 0).advanceWidth,
+    0,
+  );
   return (units / font.unitsPerEm) * size;
 }
 
@@ -72,11 +75,13 @@ export function linesOf(text: string, { width, size, weight, lines }: Setting): 
   return { lines: [...shown.slice(0, -1), ellipsis(last, fits)], cut: true };
 }
 
+type Fit = Omit<Setting, 'size' | 'lines'> & { lines: (size: number) => number };
+
 /** The largest size of these at which the whole text fits, or the smallest with the text cut. */
-export function fitted(text: string, sizes: readonly number[], setting: Omit<Setting, 'size'>): { size: number; lines: string[] } {
+export function fitted(text: string, sizes: readonly number[], setting: Fit): { size: number; lines: string[] } {
   const smallest = Math.min(...sizes);
   for (const size of sizes) {
-    const { lines, cut } = linesOf(text, { ...setting, size });
+    const { lines, cut } = linesOf(text, { ...setting, size, lines: setting.lines(size) });
     if (!cut || size === smallest) return { size, lines };
   }
   return { size: smallest, lines: [] };
