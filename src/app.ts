@@ -207,6 +207,11 @@ async function listen(ground: Ground, domains: Domains, metrics: ReturnType<type
     health: ping,
     metrics: metrics.text,
     sharedTrade: domains.grid.sandbox.shared,
+    portraits: domains.grid.portraits,
+    transmissions: {
+      dir: join(config.dataDir, 'transmissions'),
+      onBadFile: (file, reason) => log.warn({ file, reason }, 'a transmission cannot be shown'),
+    },
   });
   serve(server, [...apis, web], {
     db,

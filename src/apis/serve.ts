@@ -10,6 +10,7 @@ import { failureOf, streamedBody, toAppError, withRawBodies } from '../platform/
 import { MAX_KEY_LENGTH, onceOnly } from '../platform/idempotency.ts';
 import { networkOf, type Limit, type RequestLimits } from '../platform/limits.ts';
 import { acceptChannel, closeChannels, createSocketFront } from '../platform/websocket.ts';
+import { unlessKnown } from './conditional.ts';
 import type { Answer, Api, Authenticate, Frame, FramedRequest, ProgramSecret, Route } from './contract.ts';
 import { serveRaw } from './raw.ts';
 import { malformed, refuseHostileJson, refuseHostileText, validate } from './validate.ts';
@@ -285,8 +286,10 @@ function opOf(edge: Edge, request: FastifyRequest, reply: FastifyReply): Op {
   };
 }
 
-function respond(edge: Edge, op: Op, route: string, reply: FastifyReply, result: Answer): FastifyReply {
-  edge.answered({ route, method: reply.request.method, status: result.status, op });
+function respond(edge: Edge, op: Op, route: string, reply: FastifyReply, given: Answer): FastifyReply {
+  const { method, headers } = reply.request;
+  const result = unlessKnown(method, headers, given);
+  edge.answered({ route, method, status: result.status, op });
   if (result.body instanceof Readable) keepTrack(reply.server, result.body);
   const sent = reply
     .code(result.status)

@@ -78,6 +78,8 @@ type Options = {
   reportPolicy?: ReportPolicy;
   /** Whether levels decide what a node may do. */
   levelGates?: boolean;
+  /** Where what the operator has written is. */
+  transmissionsDir?: string;
   /** Stands beside this one, over the same database, as a second process does. */
   over?: TestApis;
 };
@@ -91,6 +93,7 @@ export async function startApis(options: Options = {}): Promise<TestApis> {
     github,
     reportPolicy = 'distinct',
     levelGates = false,
+    transmissionsDir = '/nonexistent',
     over,
   } = options;
   const own = over ? undefined : await testDatabase();
@@ -115,6 +118,8 @@ export async function startApis(options: Options = {}): Promise<TestApis> {
       health: ping,
       metrics: async () => 'nothing 0',
       sharedTrade: domains.grid.sandbox.shared,
+      portraits: domains.grid.portraits,
+      transmissions: { dir: transmissionsDir, onBadFile: () => {} },
     }),
   ];
   const server = createHttpServer();

@@ -19,6 +19,7 @@ import { mcpRoutes } from './mcp.ts';
 import { missionRoutes } from './mission.ts';
 import { networkRoutes } from './network.ts';
 import { nodesRoutes } from './nodes.ts';
+import { portraitRoutes } from './portraits.ts';
 import { registrationRoutes } from './registration.ts';
 import { reportRoutes } from './reports.ts';
 import { reputationRoutes } from './reputation.ts';
@@ -36,7 +37,7 @@ export { a2aSubscribers } from './a2a-subscribers.ts';
 const ACCOUNT_LIMIT = { name: 'grid', max: 300, windowMs: MINUTE };
 /** Everything below these is the grid's; single paths elsewhere are too. */
 const OWN =
-  /^\/v1\/(node|nodes|early-access|marketplace|trade|mcp|bounties|report|genesis|verifier-pioneers|levels|leaderboard|cri|shadow|sandbox|validators|a2a|network|benchmarks|seller|webhooks|mission-protocol)(\/|$)/;
+  /^\/v1\/(node|nodes|early-access|marketplace|trade|mcp|bounties|report|genesis|verifier-pioneers|levels|leaderboard|cri|shadow|sandbox|validators|a2a|network|benchmarks|seller|webhooks|mission-protocol|skills)(\/|$)/;
 
 export { gridPublications, signGridEvent } from './events.ts';
 
@@ -62,6 +63,7 @@ export function gridApis(domains: GridDomains): Api[] {
     ...reportRoutes(domains),
     ...networkRoutes(domains),
     ...missionRoutes(domains),
+    ...portraitRoutes(domains),
     ...adminRoutes(domains),
     ...bountyRoutes(domains.grid),
     ...webhookRoutes(domains),

@@ -7,6 +7,7 @@ import { createFigures } from './figures/index.ts';
 import { createHooks } from './hooks/index.ts';
 import { createMarket } from './market/index.ts';
 import { createNodes } from './nodes/index.ts';
+import { createPortraits } from './portraits/index.ts';
 import { createReputation } from './reputation/index.ts';
 import { createSandbox } from './sandbox/index.ts';
 import { createSigning } from './signing.ts';
@@ -50,7 +51,16 @@ export type { Outcome as SettleOutcome, Tally } from './escrow/tend.ts';
 export { MAX_VALIDATOR_NAME_LENGTH, VALIDATOR_TYPES } from './escrow/validators.ts';
 export { SESSION_SECONDS } from './nodes/session.ts';
 export type { Activity } from './nodes/store.ts';
-export { asNumber, decimals, INITIAL_BALANCE, LISTING_FEE, nearestTck, PIONEER_BONUS, shortDecimals } from './money.ts';
+export {
+  asNumber,
+  decimals,
+  GENESIS_BONUS,
+  INITIAL_BALANCE,
+  LISTING_FEE,
+  nearestTck,
+  PIONEER_BONUS,
+  shortDecimals,
+} from './money.ts';
 export {
   MAX_CATEGORY_LENGTH,
   MAX_LABEL_LENGTH,
@@ -60,10 +70,22 @@ export {
   type Skill,
 } from './market/skill.ts';
 export type { PriceStats } from './market/store.ts';
+export { BLUEPRINT, LAWS, MISSION, PROTOCOL, VISION } from './mission.ts';
+export type { Portraits } from './portraits/index.ts';
+export { saidOf, type Said } from './portraits/said.ts';
+export {
+  disputeRateOf,
+  presenceOf,
+  type Founder,
+  type NodePortrait,
+  type Presence,
+  type SkillPortrait,
+} from './portraits/portrait.ts';
 export type { Rating } from './reputation/certificate.ts';
 export {
   ageDays,
   FORMULA,
+  GENESIS_FLOOR,
   MOST,
   partnersOf,
   PER_STRIKE,
@@ -96,7 +118,21 @@ export function createGrid(world: GridWorld) {
   const bridge = createBridge(world, escrow, reputation);
   const benchmarks = createBenchmarks(world);
   const hooks = createHooks();
+  const portraits = createPortraits(world, { market, reputation });
   const parts = [nodes, reputation, escrow, bounties, sandbox, benchmarks];
   const sweeps: SweepDefinition[] = parts.flatMap((part) => part.sweeps);
-  return { nodes, figures, market, reputation, escrow, bounties, sandbox, bridge, benchmarks, hooks, sweeps };
+  return {
+    nodes,
+    figures,
+    market,
+    reputation,
+    escrow,
+    bounties,
+    sandbox,
+    bridge,
+    benchmarks,
+    hooks,
+    portraits,
+    sweeps,
+  };
 }
