@@ -10,6 +10,7 @@ import { createNodes } from './nodes/index.ts';
 import { createReputation } from './reputation/index.ts';
 import { createSandbox } from './sandbox/index.ts';
 import { createSigning } from './signing.ts';
+import { createSkills } from './skills/index.ts';
 import type { GridWorld } from './world.ts';
 
 export type { Run } from './benchmarks/run.ts';
@@ -76,6 +77,9 @@ export { LEAST_LEVEL, levelOf, LEVELS, progressOf, type Level, type Progress } f
 export { GENESIS_SEATS, PIONEER_JOBS, PIONEER_SEATS } from './reputation/badges.ts';
 export type { Reported } from './reputation/report.ts';
 export { SANDBOX_BALANCE, SANDBOX_LIFE_DAYS, SANDBOX_CRI, type Share, type Trade } from './sandbox/sandbox.ts';
+export { isAvailable, type HouseSkill, type Standing } from './skills/skill.ts';
+export type { Execution } from './skills/execute.ts';
+export { MAX_SEARCH_REPLY_BYTES } from './skills/search.ts';
 export type { GridSettings, NodeOp, ReportPolicy } from './world.ts';
 
 export type Grid = ReturnType<typeof createGrid>;
@@ -93,7 +97,8 @@ export function createGrid(world: GridWorld) {
   const bridge = createBridge(world, escrow, reputation);
   const benchmarks = createBenchmarks(world);
   const hooks = createHooks();
+  const skills = createSkills({ ...world, internalKey: world.settings.internalKey });
   const parts = [nodes, reputation, escrow, bounties, sandbox, benchmarks];
   const sweeps: SweepDefinition[] = parts.flatMap((part) => part.sweeps);
-  return { nodes, figures, market, reputation, escrow, bounties, sandbox, bridge, benchmarks, hooks, sweeps };
+  return { nodes, figures, market, reputation, escrow, bounties, sandbox, bridge, benchmarks, hooks, skills, sweeps };
 }
