@@ -11,7 +11,7 @@ import { a2aSubscribers, gridApis, gridPublications, signGridEvent, type GridDom
 import { serve, socketFront } from './apis/serve.ts';
 import { serversApi, type ServersDomains } from './apis/servers/index.ts';
 import { createEnvironments } from './domains/environments/index.ts';
-import { createGrid } from './domains/grid/index.ts';
+import { createGrid, MAX_SEARCH_REPLY_BYTES } from './domains/grid/index.ts';
 import { createIdentity, MAX_GITHUB_REPLY_BYTES, type IdentityDeps } from './domains/identity/index.ts';
 import { createLedger, mint, wallet, type Ledger } from './domains/ledger/index.ts';
 import { machineSweeps } from './domains/machines/index.ts';
@@ -124,6 +124,8 @@ async function wireDomains(ground: Ground) {
     secret,
     publicUrl: () => ground.address.url,
     settings: config.grid,
+    place,
+    search: searchEngine(config.searchUrl),
   });
   const webhooks = createWebhooks({
     db,
@@ -137,6 +139,12 @@ async function wireDomains(ground: Ground) {
   });
   return { limits, ledger, identity, ...onMachines, sandboxes, environments, compute, models, tasks, webhooks, grid };
 }
+
+/** What the operator has named may stand anywhere. */
+const searchEngine = (url: string | undefined) =>
+  url === undefined
+    ? undefined
+    : { url, send: createFetch({ privateAddresses: 'allowed', maxReplyBytes: MAX_SEARCH_REPLY_BYTES }).send };
 
 /** A new account has its wallets, and in them what the operator gives to every agent. */
 export const walletOpener =

@@ -219,6 +219,8 @@ async function wire({ db, limits, agentBonusCents, github, secret, clock, report
     secret,
     publicUrl: () => 'https://freehold.test',
     settings: { reportPolicy, levelGates, syncToken: SYNC_TOKEN, internalKey: INTERNAL_KEY },
+    place: 'nowhere',
+    search: undefined,
   });
   const webhooks = createWebhooks({
     db,

@@ -1,4 +1,3 @@
-import type { Grid } from '../../domains/grid/index.ts';
 import type { Webhooks } from '../../domains/webhooks/index.ts';
 import { MINUTE } from '../../kernel/time.ts';
 import type { Api } from '../contract.ts';
@@ -27,6 +26,7 @@ import { sandboxRoutes } from './sandbox.ts';
 import { sellerRoutes } from './seller.ts';
 import { sessionRoutes } from './sessions.ts';
 import { shadowRoutes } from './shadow.ts';
+import { skillRoutes, type SkillsDomains } from './skills.ts';
 import { taskRoutes } from './tasks.ts';
 import { webhookRoutes } from './webhooks.ts';
 import { validatorRoutes } from './validators.ts';
@@ -41,7 +41,7 @@ const OWN =
 
 export { gridPublications, signGridEvent } from './events.ts';
 
-export type GridDomains = { grid: Grid; webhooks: Webhooks; publicUrl: () => string };
+export type GridDomains = SkillsDomains & { webhooks: Webhooks };
 
 /** The grid contract (seed 002). */
 export function gridApis(domains: GridDomains): Api[] {
@@ -70,6 +70,7 @@ export function gridApis(domains: GridDomains): Api[] {
     ...sandboxRoutes(domains),
     ...benchmarkRoutes(domains.grid),
     ...a2aRoutes(domains.grid, domains.publicUrl),
+    ...skillRoutes(domains),
   ];
   const patterns = routes.map(
     ({ path }) => new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/:\w+/g, '[^/]+')}$`),

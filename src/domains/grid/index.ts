@@ -11,6 +11,7 @@ import { createPortraits } from './portraits/index.ts';
 import { createReputation } from './reputation/index.ts';
 import { createSandbox } from './sandbox/index.ts';
 import { createSigning } from './signing.ts';
+import { createSkills } from './skills/index.ts';
 import type { GridWorld } from './world.ts';
 
 export type { Run } from './benchmarks/run.ts';
@@ -101,6 +102,9 @@ export type { Reported } from './reputation/report.ts';
 export type { Report } from './reputation/report-store.ts';
 export type { Reviewed } from './reputation/review.ts';
 export { SANDBOX_BALANCE, SANDBOX_LIFE_DAYS, SANDBOX_CRI, type Share, type Trade } from './sandbox/sandbox.ts';
+export { isAvailable, type HouseSkill, type Standing } from './skills/skill.ts';
+export type { Execution } from './skills/execute.ts';
+export { MAX_SEARCH_REPLY_BYTES } from './skills/search.ts';
 export type { GridSettings, NodeOp, ReportPolicy } from './world.ts';
 
 export type Grid = ReturnType<typeof createGrid>;
@@ -118,6 +122,7 @@ export function createGrid(world: GridWorld) {
   const bridge = createBridge(world, escrow, reputation);
   const benchmarks = createBenchmarks(world);
   const hooks = createHooks();
+  const skills = createSkills({ ...world, internalKey: world.settings.internalKey });
   const portraits = createPortraits(world, { market, reputation });
   const parts = [nodes, reputation, escrow, bounties, sandbox, benchmarks];
   const sweeps: SweepDefinition[] = parts.flatMap((part) => part.sweeps);
@@ -133,6 +138,7 @@ export function createGrid(world: GridWorld) {
     benchmarks,
     hooks,
     portraits,
+    skills,
     sweeps,
   };
 }
