@@ -19,6 +19,10 @@ export type Page = {
   /** Files in `assets` that this page has beside the common style. */
   style: string;
   script?: string;
+  /** It may send a form to this server. */
+  sendsForm?: true;
+  /** A browser loads it anew after this time. */
+  refreshSeconds?: number;
   body: Html;
 };
 
@@ -38,6 +42,7 @@ export function renderPage(page: Page): Answer {
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta name="color-scheme" content="light dark" />
         <meta name="description" content="${page.description}" />
+        ${page.refreshSeconds !== undefined && html`<meta http-equiv="refresh" content="${page.refreshSeconds}" />`}
         <title>${page.title}</title>
         ${page.url !== undefined && preview(page, page.url)}
         <link rel="icon" href="${ICON}" />
@@ -48,7 +53,7 @@ export function renderPage(page: Page): Answer {
   return {
     status: 200,
     body: document.markup,
-    headers: { 'content-type': 'text/html; charset=utf-8', ...safetyHeaders(style, script) },
+    headers: { 'content-type': 'text/html; charset=utf-8', ...safetyHeaders(page, style, script) },
   };
 }
 
@@ -65,14 +70,18 @@ const preview = ({ title, description }: Page, url: string): Html =>
     <meta name="twitter:description" content="${description}" />`;
 
 /** Only this page's own style and script run, and it talks to this server only. */
-const safetyHeaders = (style: string, script: string | undefined): Record<string, string> => ({
+const safetyHeaders = (
+  { sendsForm }: Page,
+  style: string,
+  script: string | undefined,
+): Record<string, string> => ({
   'content-security-policy': [
     "default-src 'none'",
     `style-src ${sha256(style)}`,
     ...(script ? [`script-src ${sha256(script)}`, "connect-src 'self'"] : []),
     'img-src data:',
     "base-uri 'none'",
-    "form-action 'none'",
+    sendsForm ? "form-action 'self'" : "form-action 'none'",
     "frame-ancestors 'none'",
   ].join('; '),
   'x-content-type-options': 'nosniff',

@@ -26,6 +26,7 @@ import { createHttpServer } from '../../src/platform/http.ts';
 import { noRequestLimits, type RequestLimits } from '../../src/platform/limits.ts';
 import { openBlobs } from '../../src/platform/blob/index.ts';
 import { createLog } from '../../src/platform/log.ts';
+import { dashboardPages } from '../../src/web/dashboard/index.ts';
 import { webApi } from '../../src/web/index.ts';
 import { listedMachines } from '../fakes/driver.ts';
 import { listedSsh } from '../fakes/ssh.ts';
@@ -105,7 +106,8 @@ export async function startApis(options: Options = {}): Promise<TestApis> {
   const publicUrl = () => 'https://freehold.test';
   const ping = () => db.ping();
   const appUrl = appUrlOf(publicUrl, 'apps.freehold.test');
-  const served = contracts({ ...domains, db, publicUrl, appUrl, clock: movable, version: '0.0.0', ping });
+  const dashboard = dashboardPages('0.0.0');
+  const served = contracts({ ...domains, db, publicUrl, appUrl, clock: movable, version: '0.0.0', ping, dashboard });
   const apis = [
     ...served,
     webApi({

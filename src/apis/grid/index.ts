@@ -5,11 +5,14 @@ import type { Api } from '../contract.ts';
 import { a2aRoutes } from './a2a.ts';
 import { adminEscrowRoutes } from './admin-escrows.ts';
 import { adminRoutes } from './admin.ts';
+import { analyticsRoutes } from './analytics.ts';
 import { benchmarkRoutes } from './benchmarks.ts';
 import { bountyRoutes } from './bounties.ts';
 import { canaryRoutes } from './canary.ts';
+import { dashboardForms, dashboardRoutes, type DashboardDomains } from './dashboard.ts';
 import { ErrorBody, presentError } from './errors.ts';
 import { escrowRoutes } from './escrow.ts';
+import { exportRoutes } from './export.ts';
 import { gridFrame } from './frame.ts';
 import { levelRoutes } from './levels.ts';
 import { marketRoutes } from './market.ts';
@@ -39,7 +42,7 @@ const OWN =
 
 export { gridPublications, signGridEvent } from './events.ts';
 
-export type GridDomains = { grid: Grid; webhooks: Webhooks; publicUrl: () => string };
+export type GridDomains = DashboardDomains & { grid: Grid; webhooks: Webhooks; publicUrl: () => string };
 
 /** The grid contract (seed 002). */
 export function gridApis(domains: GridDomains): Api[] {
@@ -61,6 +64,9 @@ export function gridApis(domains: GridDomains): Api[] {
     ...networkRoutes(domains),
     ...missionRoutes(domains),
     ...adminRoutes(domains),
+    ...analyticsRoutes(domains),
+    ...exportRoutes(domains),
+    ...dashboardRoutes(domains),
     ...bountyRoutes(domains.grid),
     ...webhookRoutes(domains),
     ...sandboxRoutes(domains),
@@ -75,6 +81,7 @@ export function gridApis(domains: GridDomains): Api[] {
       name: 'grid',
       title: 'Grid',
       routes,
+      raw: dashboardForms(domains),
       accountLimit: ACCOUNT_LIMIT,
       frame: gridFrame(domains.publicUrl),
       owns: (path) => OWN.test(path) || patterns.some((pattern) => pattern.test(path)),
