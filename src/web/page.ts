@@ -70,11 +70,7 @@ const preview = ({ title, description }: Page, url: string): Html =>
     <meta name="twitter:description" content="${description}" />`;
 
 /** Only this page's own style and script run, and it talks to this server only. */
-const safetyHeaders = (
-  { sendsForm }: Page,
-  style: string,
-  script: string | undefined,
-): Record<string, string> => ({
+const safetyHeaders = ({ sendsForm }: Page, style: string, script: string | undefined): Record<string, string> => ({
   'content-security-policy': [
     "default-src 'none'",
     `style-src ${sha256(style)}`,

@@ -50,6 +50,8 @@ export type TestApis = {
   origin: string;
   apis: readonly Api[];
   db: Database;
+  /** The same database as its owner, who may change what the ledger has written. */
+  ownerUrl: string;
   identity: Identity;
   ledger: Ledger;
   machines: Machines;
@@ -95,8 +97,8 @@ export async function startApis(options: Options = {}): Promise<TestApis> {
     over,
   } = options;
   const own = over ? undefined : await testDatabase();
-  const db = over?.db ?? own?.db;
-  assert(db, 'there is a database');
+  const { db, ownerUrl } = over ?? own ?? {};
+  assert(db && ownerUrl !== undefined, 'there is a database');
   const secret = Buffer.alloc(32, 9);
   const clock = shiftedClock();
   const domains = await wire({ db, limits, agentBonusCents, github, secret, clock, reportPolicy, levelGates });
@@ -140,7 +142,18 @@ export async function startApis(options: Options = {}): Promise<TestApis> {
     await own?.drop();
     await rm(IMAGES_DIR, { recursive: true, force: true });
   };
-  return { origin, apis, db, ...domains, clock, call, register: (name) => register(call, name), credit, close };
+  return {
+    origin,
+    apis,
+    db,
+    ownerUrl,
+    ...domains,
+    clock,
+    call,
+    register: (name) => register(call, name),
+    credit,
+    close,
+  };
 }
 
 type Ground = {

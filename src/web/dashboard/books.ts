@@ -51,7 +51,8 @@ function brokenHead({ minted, discrepancy, broken, provedAt }: Books): Html {
   const what =
     discrepancy === 0n
       ? html`The total is right, but ${broken.length} claims of the ledger do not hold.`
-      : html`<strong data-figure="discrepancy">${tckOf(size)}</strong> ${discrepancy > 0n ? 'are missing' : 'are too much'}.`;
+      : html`<strong data-figure="discrepancy">${tckOf(size)}</strong>
+          ${discrepancy > 0n ? 'are missing' : 'are too much'}.`;
   return html`<div class="verdict" role="alert">
     <h2 id="books">The books do not add up</h2>
     <p class="minted">${what}</p>
@@ -59,12 +60,16 @@ function brokenHead({ minted, discrepancy, broken, provedAt }: Books): Html {
       ${plainTck(minted)} were minted. <code>GET /v1/admin/ledger/reconcile</code> tells all that is wrong; stop trading
       until you know why. Proof of ${momentOf(provedAt)}.
     </p>
-    ${broken.length > 0 &&
-    html`<ul class="claims">
-      ${broken.slice(0, SHOWN_CLAIMS).map(
-        ({ claim, where, expected, found }) =>
-          html`<li>${claim}: <code>${where}</code> should be ${expected} and is ${found}</li>`,
-      )}
-    </ul>`}
+    ${
+      broken.length > 0 &&
+      html`<ul class="claims">
+        ${broken
+          .slice(0, SHOWN_CLAIMS)
+          .map(
+            ({ claim, where, expected, found }) =>
+              html`<li>${claim}: <code>${where}</code> should be ${expected} and is ${found}</li>`,
+          )}
+      </ul>`
+    }
   </div>`;
 }

@@ -82,13 +82,7 @@ export function wholeBar(title: string, parts: readonly Part[]): Html {
 export const meter = (name: string, value: number, most: number): Html =>
   html`<svg class="meter" viewBox="0 0 ${WHOLE} 6" preserveAspectRatio="none" aria-hidden="true">
     <rect class="track" x="0" y="0" width="${WHOLE}" height="6" />
-    <rect
-      class="${name}"
-      x="0"
-      y="0"
-      width="${(most === 0 ? 0 : (value / most) * WHOLE).toFixed(2)}"
-      height="6"
-    />
+    <rect class="${name}" x="0" y="0" width="${(most === 0 ? 0 : (value / most) * WHOLE).toFixed(2)}" height="6" />
   </svg>`;
 
 const SEAT = 10;

@@ -23,7 +23,10 @@ export const dashboardPages = (version: string) => ({
 function figuresPage(desk: Desk, deliveries: DeliveryTally, version: string): Answer {
   const alerts = alertsOf(desk, deliveries);
   return renderPage({
-    title: `${titleOf(desk, alerts.some(({ kind }) => kind === 'bad'))} – Freehold`,
+    title: `${titleOf(
+      desk,
+      alerts.some(({ kind }) => kind === 'bad'),
+    )} – Freehold`,
     description: 'The operator’s view of the grid.',
     style: 'dashboard.css',
     refreshSeconds: REFRESH_SECONDS,
@@ -64,7 +67,9 @@ const signInPage = (problem: string | undefined, version: string): Answer =>
       <header class="top"><a class="wordmark" href="/">${MARK}Freehold</a></header>
       <main>
         <h1>The grid, for its operator</h1>
-        <p class="lead">Sign in with the admin key. You can look for an hour; this opens the dashboard and nothing else.</p>
+        <p class="lead">
+          Sign in with the admin key. You can look for an hour; this opens the dashboard and nothing else.
+        </p>
         <form method="post" action="${PATH}">
           ${problem !== undefined && html`<p class="problem" role="alert">${problem}</p>`}
           <label for="key">Admin key</label>
@@ -90,6 +95,4 @@ const signInPage = (problem: string | undefined, version: string): Answer =>
   });
 
 const keyNote = (): Html =>
-  html`<p class="hint">
-    Programs send the key with each request instead: <code>Authorization: Bearer …</code>
-  </p>`;
+  html`<p class="hint">Programs send the key with each request instead: <code>Authorization: Bearer …</code></p>`;

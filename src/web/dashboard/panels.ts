@@ -76,7 +76,12 @@ export const otherPanels = (desk: Desk, deliveries: DeliveryTally): Html =>
           ? html`<p class="none">No escrow was disputed or given back.</p>`
           : countTable(
               'rulings',
-              desk.rulings.map(({ rule, count }) => ({ key: rule, label: RULES[rule] ?? rule, name: 'disputed', count })),
+              desk.rulings.map(({ rule, count }) => ({
+                key: rule,
+                label: RULES[rule] ?? rule,
+                name: 'disputed',
+                count,
+              })),
             )
       }
     </div>

@@ -50,7 +50,10 @@ function peopleTiles({ nodes, skillsOnOffer, days }: Desk): Tile[] {
       figure: 'active-today',
       name: 'Active today',
       value: grouped(today?.activeNodes ?? 0),
-      note: `nodes that bought or sold · ${counted(sumOf(days, ({ firstTrades }) => firstTrades), 'first purchase')} in ${days.length} days`,
+      note: `nodes that bought or sold · ${counted(
+        sumOf(days, ({ firstTrades }) => firstTrades),
+        'first purchase',
+      )} in ${days.length} days`,
     },
   ];
 }
@@ -79,7 +82,7 @@ function moneyTiles({ days, books }: Desk): Tile[] {
     },
     {
       figure: 'settle-rate',
-      name: 'Settled, not given back',
+      name: 'Settlement rate',
       value: percent(settled, settled + refunded) ?? '–',
       note: `${grouped(settled)} settled · ${grouped(refunded)} given back in ${days.length} days`,
     },
@@ -112,17 +115,15 @@ function volumeChart(days: readonly DayFigures[]): Html {
     value: asNumber(volume),
     label: `${plainTck(volume)} in ${counted(settled, 'escrow')}, tax ${plainTck(tax)}`,
   }));
-  const best = days.reduce<DayFigures | undefined>((top, day) => (day.volume > (top?.volume ?? 0n) ? day : top), undefined);
+  const best = days.reduce<DayFigures | undefined>(
+    (top, day) => (day.volume > (top?.volume ?? 0n) ? day : top),
+    undefined,
+  );
   const peak = best ? `Most on ${dayShown(best.day)}: ${plainTck(best.volume)}` : '';
   return dayChart({ title: 'Volume settled', bars, peak, empty: 'Nothing has been settled.' });
 }
 
-function countChart(
-  days: readonly DayFigures[],
-  title: string,
-  of: (day: DayFigures) => number,
-  empty: string,
-): Html {
+function countChart(days: readonly DayFigures[], title: string, of: (day: DayFigures) => number, empty: string): Html {
   const bars: Bar[] = days.map((day) => ({ day: day.day, value: of(day), label: grouped(of(day)) }));
   const best = bars.reduce<Bar | undefined>((top, bar) => (bar.value > (top?.value ?? 0) ? bar : top), undefined);
   return dayChart({ title, bars, peak: best ? `Most on ${dayShown(best.day)}: ${best.label}` : '', empty });

@@ -80,9 +80,7 @@ export async function economyOf(db: Db, span: Span): Promise<Economy> {
       where not b.sandbox and e.created_at >= $1 and e.created_at < $2`,
     [from, to],
   );
-  return row
-    ? { ...row, gmv: tck(row.gmv) }
-    : { gmv: tck(0n), settled: 0, refunded: 0, disputed: 0 };
+  return row ? { ...row, gmv: tck(row.gmv) } : { gmv: tck(0n), settled: 0, refunded: 0, disputed: 0 };
 }
 
 /** What the vault kept of what was settled. */

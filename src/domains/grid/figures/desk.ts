@@ -49,22 +49,35 @@ export function createDesk(world: GridWorld) {
   return async (op: Op) => {
     const today = dayOf(op.now);
     const span = { first: plusDays(today, 1 - DESK_DAYS), last: today };
-    const [nodes, offers, tasks, escrows, settle, refund, rulings, disputedSince, bounties, days, sellers, skills, books] =
-      await Promise.all([
-        nodeStates(db),
-        skillsOnOffer(db),
-        tasksByStatus(db),
-        escrowsByState(db),
-        dueToSettle(db, op.now),
-        dueToRefund(db, op.now),
-        rulingsSince(db, after(op.now, -DESK_DAYS * DAY)),
-        oldestDispute(db),
-        bountiesByState(db),
-        daysUpTo(db, span),
-        topSellers(db, span, TOP),
-        topSkills(db, span, TOP),
-        booksOf(world, op, prove),
-      ]);
+    const [
+      nodes,
+      offers,
+      tasks,
+      escrows,
+      settle,
+      refund,
+      rulings,
+      disputedSince,
+      bounties,
+      days,
+      sellers,
+      skills,
+      books,
+    ] = await Promise.all([
+      nodeStates(db),
+      skillsOnOffer(db),
+      tasksByStatus(db),
+      escrowsByState(db),
+      dueToSettle(db, op.now),
+      dueToRefund(db, op.now),
+      rulingsSince(db, after(op.now, -DESK_DAYS * DAY)),
+      oldestDispute(db),
+      bountiesByState(db),
+      daysUpTo(db, span),
+      topSellers(db, span, TOP),
+      topSkills(db, span, TOP),
+      booksOf(world, op, prove),
+    ]);
     return {
       at: op.now,
       nodes,

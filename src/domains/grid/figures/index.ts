@@ -55,9 +55,7 @@ export function createFigures(world: GridWorld) {
     rows: (op: Op, name: ExportName, period: SpanName) => exportRows(world, op, name, period),
     /** Writes down what happened today, so far. */
     takeDay: (op: Op) => takeDay(world, op),
-    sweeps: [
-      defineSweep({ name: 'grid.take-day', everySeconds: TAKE_SECONDS, runDue: (op) => takeDueDay(world, op) }),
-    ],
+    sweeps: [defineSweep({ name: 'grid.take-day', everySeconds: TAKE_SECONDS, runDue: (op) => takeDueDay(world, op) })],
   };
 }
 
