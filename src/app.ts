@@ -32,6 +32,7 @@ import { createJobs, defineSweep, installJobs, type SweepDefinition } from './pl
 import { forgetEndedWindows, noRequestLimits, requestLimits } from './platform/limits.ts';
 import { createMetrics } from './platform/metrics.ts';
 import { createProxy } from './proxy/index.ts';
+import { dashboardPages } from './web/dashboard/index.ts';
 import { webApi } from './web/index.ts';
 import { unreachablePage } from './web/unreachable.ts';
 import { wireCompute, wireMachines, type AppOptions, type Ground } from './wiring.ts';
@@ -207,7 +208,16 @@ async function listen(ground: Ground, domains: Domains, metrics: ReturnType<type
   const publicUrl = () => address.url;
   const appUrl = appUrlOf(publicUrl, config.appsDomain);
   const ping = () => db.ping();
-  const apis = contracts({ ...domains, db, publicUrl, appUrl, clock: movableClock(ground), version: VERSION, ping });
+  const apis = contracts({
+    ...domains,
+    db,
+    publicUrl,
+    appUrl,
+    clock: movableClock(ground),
+    version: VERSION,
+    ping,
+    dashboard: dashboardPages(VERSION),
+  });
   const web = webApi({
     apis,
     publicUrl,

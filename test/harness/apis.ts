@@ -26,6 +26,7 @@ import { createHttpServer } from '../../src/platform/http.ts';
 import { noRequestLimits, type RequestLimits } from '../../src/platform/limits.ts';
 import { openBlobs } from '../../src/platform/blob/index.ts';
 import { createLog } from '../../src/platform/log.ts';
+import { dashboardPages } from '../../src/web/dashboard/index.ts';
 import { webApi } from '../../src/web/index.ts';
 import { listedMachines } from '../fakes/driver.ts';
 import { listedSsh } from '../fakes/ssh.ts';
@@ -49,6 +50,8 @@ export type TestApis = {
   origin: string;
   apis: readonly Api[];
   db: Database;
+  /** The same database as its owner, who may change what the ledger has written. */
+  ownerUrl: string;
   identity: Identity;
   ledger: Ledger;
   machines: Machines;
@@ -97,8 +100,8 @@ export async function startApis(options: Options = {}): Promise<TestApis> {
     over,
   } = options;
   const own = over ? undefined : await testDatabase();
-  const db = over?.db ?? own?.db;
-  assert(db, 'there is a database');
+  const { db, ownerUrl } = over ?? own ?? {};
+  assert(db && ownerUrl !== undefined, 'there is a database');
   const secret = Buffer.alloc(32, 9);
   const clock = shiftedClock();
   const domains = await wire({ db, limits, agentBonusCents, github, secret, clock, reportPolicy, levelGates });
@@ -108,7 +111,8 @@ export async function startApis(options: Options = {}): Promise<TestApis> {
   const publicUrl = () => 'https://freehold.test';
   const ping = () => db.ping();
   const appUrl = appUrlOf(publicUrl, 'apps.freehold.test');
-  const served = contracts({ ...domains, db, publicUrl, appUrl, clock: movable, version: '0.0.0', ping });
+  const dashboard = dashboardPages('0.0.0');
+  const served = contracts({ ...domains, db, publicUrl, appUrl, clock: movable, version: '0.0.0', ping, dashboard });
   const apis = [
     ...served,
     webApi({
@@ -143,7 +147,18 @@ export async function startApis(options: Options = {}): Promise<TestApis> {
     await own?.drop();
     await rm(IMAGES_DIR, { recursive: true, force: true });
   };
-  return { origin, apis, db, ...domains, clock, call, register: (name) => register(call, name), credit, close };
+  return {
+    origin,
+    apis,
+    db,
+    ownerUrl,
+    ...domains,
+    clock,
+    call,
+    register: (name) => register(call, name),
+    credit,
+    close,
+  };
 }
 
 type Ground = {

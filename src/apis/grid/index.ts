@@ -5,11 +5,14 @@ import { a2aRoutes } from './a2a.ts';
 import { adminEscrowRoutes } from './admin-escrows.ts';
 import { adminReportRoutes } from './admin-reports.ts';
 import { adminRoutes } from './admin.ts';
+import { analyticsRoutes } from './analytics.ts';
 import { benchmarkRoutes } from './benchmarks.ts';
 import { bountyRoutes } from './bounties.ts';
 import { canaryRoutes } from './canary.ts';
+import { dashboardForms, dashboardRoutes, type DashboardDomains } from './dashboard.ts';
 import { ErrorBody, presentError } from './errors.ts';
 import { escrowRoutes } from './escrow.ts';
+import { exportRoutes } from './export.ts';
 import { gridFrame } from './frame.ts';
 import { levelRoutes } from './levels.ts';
 import { marketRoutes } from './market.ts';
@@ -41,7 +44,7 @@ const OWN =
 
 export { gridPublications, signGridEvent } from './events.ts';
 
-export type GridDomains = SkillsDomains & { webhooks: Webhooks };
+export type GridDomains = SkillsDomains & DashboardDomains & { webhooks: Webhooks; publicUrl: () => string };
 
 /** The grid contract (seed 002). */
 export function gridApis(domains: GridDomains): Api[] {
@@ -65,6 +68,9 @@ export function gridApis(domains: GridDomains): Api[] {
     ...missionRoutes(domains),
     ...portraitRoutes(domains),
     ...adminRoutes(domains),
+    ...analyticsRoutes(domains),
+    ...exportRoutes(domains),
+    ...dashboardRoutes(domains),
     ...bountyRoutes(domains.grid),
     ...webhookRoutes(domains),
     ...sandboxRoutes(domains),
@@ -80,6 +86,7 @@ export function gridApis(domains: GridDomains): Api[] {
       name: 'grid',
       title: 'Grid',
       routes,
+      raw: dashboardForms(domains),
       accountLimit: ACCOUNT_LIMIT,
       frame: gridFrame(domains.publicUrl),
       owns: (path) => OWN.test(path) || patterns.some((pattern) => pattern.test(path)),

@@ -37,7 +37,13 @@ export { CAPABILITIES, type Capability } from './bridge/capability.ts';
 export type { Watched } from './bridge/watch.ts';
 export type { Discovered } from './bridge/store.ts';
 export { PERIODS, type AllFigures } from './figures/index.ts';
+export type { Analytics } from './figures/analytics.ts';
+export type { TopNode, SkillFigures } from './figures/analytics-store.ts';
 export type { NamedEntry } from './figures/books.ts';
+export { ANALYTICS_PERIODS, EXPORT_PERIODS, type DayFigures } from './figures/day.ts';
+export { DESK_DAYS, type Books, type Desk } from './figures/desk.ts';
+export type { Sum, Waiting } from './figures/desk-store.ts';
+export { COLUMNS as EXPORT_COLUMNS, EXPORTS, type Cell, type ExportName, type ExportRow } from './figures/export.ts';
 export { MAX_NODE_ID_LENGTH, MIN_NODE_ID_LENGTH, NODE_ID_PATTERN, type Node } from './nodes/node.ts';
 export { MAX_CANARY } from './nodes/canary.ts';
 export { CHALLENGE_MS } from './nodes/challenge.ts';
@@ -124,7 +130,7 @@ export function createGrid(world: GridWorld) {
   const hooks = createHooks();
   const skills = createSkills({ ...world, internalKey: world.settings.internalKey });
   const portraits = createPortraits(world, { market, reputation });
-  const parts = [nodes, reputation, escrow, bounties, sandbox, benchmarks];
+  const parts = [nodes, figures, reputation, escrow, bounties, sandbox, benchmarks];
   const sweeps: SweepDefinition[] = parts.flatMap((part) => part.sweeps);
   return {
     nodes,

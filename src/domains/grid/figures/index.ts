@@ -1,7 +1,13 @@
 import type { Op } from '../../../kernel/op.ts';
 import { DAY, after } from '../../../kernel/time.ts';
+import { defineSweep } from '../../../platform/jobs/index.ts';
 import { VAULT } from '../../ledger/index.ts';
 import type { GridWorld } from '../world.ts';
+import { analyse } from './analytics.ts';
+import type { SpanName } from './day.ts';
+import { createDesk } from './desk.ts';
+import { exportRows, type ExportName } from './export.ts';
+import { takeDay, takeDueDay } from './snapshot.ts';
 import { readBooks, type BooksQuery } from './books.ts';
 import {
   escrowFigures,
@@ -19,6 +25,8 @@ export type Period = (typeof PERIODS)[number];
 
 const DAYS = { '24h': 1, '7d': 7, '30d': 30 } as const;
 const BEGINNING = new Date(0);
+/** A day that has ended waits no longer to be written down. */
+const TAKE_SECONDS = 60;
 
 export type Figures = ReturnType<typeof createFigures>;
 export type AllFigures = Awaited<ReturnType<Figures['all']>>;
@@ -50,6 +58,14 @@ export function createFigures(world: GridWorld) {
       return { ...population, byProtocol };
     },
     books: (query: BooksQuery) => readBooks(world, query),
+    /** Everything at one glance. */
+    desk: createDesk(world),
+    analytics: (op: Op, period: SpanName) => analyse(world, op, period),
+    /** Rows as they are read, oldest first. */
+    rows: (op: Op, name: ExportName, period: SpanName) => exportRows(world, op, name, period),
+    /** Writes down what happened today, so far. */
+    takeDay: (op: Op) => takeDay(world, op),
+    sweeps: [defineSweep({ name: 'grid.take-day', everySeconds: TAKE_SECONDS, runDue: (op) => takeDueDay(world, op) })],
   };
 }
 
