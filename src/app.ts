@@ -34,7 +34,7 @@ import { createMetrics } from './platform/metrics.ts';
 import { createProxy } from './proxy/index.ts';
 import { webApi } from './web/index.ts';
 import { unreachablePage } from './web/unreachable.ts';
-import { wireCompute, wireMachines, type AppOptions, type Ground } from './wiring.ts';
+import { wireCompute, wireMachines, wirePayments, type AppOptions, type Ground } from './wiring.ts';
 
 export type App = {
   /** Where it answers; undefined for a process that only works in the background. */
@@ -112,6 +112,7 @@ async function wireDomains(ground: Ground) {
   const { secret } = installation;
   const sandboxes = createSandboxes({ ...shared, images, secret });
   const compute = wireCompute(ground, { ledger, machines, ssh, place });
+  const payments = wirePayments(ground, ledger);
   const environments = createEnvironments({ ...shared, images, dir: join(config.dataDir, 'datasets') });
   const models = await openModels({ file: config.modelsFile, providers: config.providers });
   const fetch = createFetch({ privateAddresses: config.privateWebhooks === 'on' ? 'loopback' : 'refused' });
@@ -135,7 +136,20 @@ async function wireDomains(ground: Ground) {
     publications: gridPublications(grid),
     signEvent: signGridEvent,
   });
-  return { limits, ledger, identity, ...onMachines, sandboxes, environments, compute, models, tasks, webhooks, grid };
+  return {
+    limits,
+    ledger,
+    identity,
+    ...onMachines,
+    sandboxes,
+    environments,
+    compute,
+    payments,
+    models,
+    tasks,
+    webhooks,
+    grid,
+  };
 }
 
 /** A new account has its wallets, and in them what the operator gives to every agent. */
@@ -160,7 +174,7 @@ export const walletOpener =
 /** Everything that looks after itself, whether or not anybody asks. */
 function sweepsOf(
   { db }: Ground,
-  { ledger, identity, machines, images, sandboxes, environments, compute, tasks, webhooks, grid }: Domains,
+  { ledger, identity, machines, images, sandboxes, environments, compute, payments, tasks, webhooks, grid }: Domains,
 ): SweepDefinition[] {
   return [
     ...tasks.sweeps,
@@ -168,6 +182,7 @@ function sweepsOf(
     ...sandboxes.sweeps,
     ...environments.sweeps,
     ...compute.sweeps,
+    ...payments.sweeps,
     ...grid.sweeps,
     ...webhookSweeps(webhooks),
     ...machineSweeps(machines),
