@@ -48,6 +48,7 @@ export const TOKEN_CODE = `0x${[
 
 export const TOKEN_ABI = parseAbi([
   'constructor(string symbol, uint8 decimals)',
+  'function decimals() view returns (uint8)',
   'function balanceOf(address) view returns (uint256)',
   'function mint(address to, uint256 value)',
   'function transfer(address to, uint256 value) returns (bool)',

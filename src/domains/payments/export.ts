@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { open, rename } from 'node:fs/promises';
+import { mkdir, open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { getAddress } from 'viem/utils';
 import { AppError } from '../../kernel/errors.ts';
@@ -25,6 +25,7 @@ export async function exportWallet({ dir, db, log, wallet }: PaymentsWorld, op: 
   const paid = await receivedTopups(db);
   const file = join(dir, FILE);
   const draft = `${file}.${randomBytes(6).toString('hex')}`;
+  await mkdir(dir, { recursive: true });
   const handle = await open(draft, 'wx', OWNER_ONLY);
   try {
     await handle.writeFile(textOf(words, paid, op.now));
