@@ -35,7 +35,7 @@ import { createProxy } from './proxy/index.ts';
 import { dashboardPages } from './web/dashboard/index.ts';
 import { webApi } from './web/index.ts';
 import { unreachablePage } from './web/unreachable.ts';
-import { wireCompute, wireMachines, type AppOptions, type Ground } from './wiring.ts';
+import { wireCompute, wireMachines, wirePayments, type AppOptions, type Ground } from './wiring.ts';
 
 export type App = {
   /** Where it answers; undefined for a process that only works in the background. */
@@ -113,6 +113,7 @@ async function wireDomains(ground: Ground) {
   const { secret } = installation;
   const sandboxes = createSandboxes({ ...shared, images, secret });
   const compute = wireCompute(ground, { ledger, machines, ssh, place });
+  const payments = wirePayments(ground, ledger);
   const environments = createEnvironments({ ...shared, images, dir: join(config.dataDir, 'datasets') });
   const models = await openModels({ file: config.modelsFile, providers: config.providers });
   const fetch = createFetch({ privateAddresses: config.privateWebhooks === 'on' ? 'loopback' : 'refused' });
@@ -138,7 +139,20 @@ async function wireDomains(ground: Ground) {
     publications: gridPublications(grid),
     signEvent: signGridEvent,
   });
-  return { limits, ledger, identity, ...onMachines, sandboxes, environments, compute, models, tasks, webhooks, grid };
+  return {
+    limits,
+    ledger,
+    identity,
+    ...onMachines,
+    sandboxes,
+    environments,
+    compute,
+    payments,
+    models,
+    tasks,
+    webhooks,
+    grid,
+  };
 }
 
 /** What the operator has named may stand anywhere. */
@@ -169,7 +183,7 @@ export const walletOpener =
 /** Everything that looks after itself, whether or not anybody asks. */
 function sweepsOf(
   { db }: Ground,
-  { ledger, identity, machines, images, sandboxes, environments, compute, tasks, webhooks, grid }: Domains,
+  { ledger, identity, machines, images, sandboxes, environments, compute, payments, tasks, webhooks, grid }: Domains,
 ): SweepDefinition[] {
   return [
     ...tasks.sweeps,
@@ -177,6 +191,7 @@ function sweepsOf(
     ...sandboxes.sweeps,
     ...environments.sweeps,
     ...compute.sweeps,
+    ...payments.sweeps,
     ...grid.sweeps,
     ...webhookSweeps(webhooks),
     ...machineSweeps(machines),
