@@ -9,7 +9,7 @@ const COMMANDS: Record<string, Command> = {
   test: {
     file: './test.ts',
     host: 'prepared',
-    wants: { runtimes: ['crun', 'runc'], programs: { chromium: 'chromium', curl: 'curl' } },
+    wants: { runtimes: ['crun', 'runc'], programs: { chromium: 'chromium', curl: 'curl', rsync: 'rsync' } },
   },
   check: { file: './test.ts', host: 'as it is' },
   // Against a server that runs elsewhere, the demo is a client and no more.
