@@ -12,7 +12,7 @@ const COMMANDS: Record<string, Command> = {
     host: 'prepared',
     wants: {
       runtimes: ['crun', 'runc'],
-      programs: { chromium: 'chromium', curl: 'curl', 'py.test-3': 'python3-pytest' },
+      programs: { chromium: 'chromium', curl: 'curl', 'py.test-3': 'python3-pytest', rsync: 'rsync' },
     },
   },
   check: { file: './test.ts', host: 'as it is' },
