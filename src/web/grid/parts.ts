@@ -31,8 +31,8 @@ export const rankText = (genesis: { rank: number } | undefined, level: Level): s
 export const NOTICES: Record<Presence, { node: string; skill: string } | undefined> = {
   active: undefined,
   banned: {
-    node: 'This node was banned for malfeasance. What it had is in the vault, and nothing can be ordered from it.',
-    skill: 'The seller of this skill was banned: it cannot be ordered any more.',
+    node: 'This node is banned: it takes no part in the grid any more, and nothing can be ordered from it.',
+    skill: 'The seller of this skill is banned: it cannot be ordered any more.',
   },
   sandbox: {
     node: 'A sandbox node: it plays with money that is worth nothing, and is gone after a week.',

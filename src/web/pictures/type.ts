@@ -1,14 +1,13 @@
-import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { openSync, type Font } from 'fontkit';
 import { escapeHtml } from '../html.ts';
 
 /** Text on pictures: what can be drawn of it, how wide it is, where its lines end. */
 
-const FONTS = join(import.meta.dirname, '../../../node_modules/@expo-google-fonts/inter');
 export const FAMILY = 'Inter';
 const FILES = {
-  400: join(FONTS, '400Regular/Inter_400Regular.ttf'),
-  600: join(FONTS, '600SemiBold/Inter_600SemiBold.ttf'),
+  400: fileURLToPath(import.meta.resolve('@expo-google-fonts/inter/400Regular/Inter_400Regular.ttf')),
+  600: fileURLToPath(import.meta.resolve('@expo-google-fonts/inter/600SemiBold/Inter_600SemiBold.ttf')),
 } as const;
 export const FONT_FILES: readonly string[] = Object.values(FILES);
 export type Weight = keyof typeof FILES;
