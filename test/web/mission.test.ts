@@ -56,16 +56,21 @@ test('the document is the same bytes each time, and is not sent to whoever has i
   expect(again.status).toBe(304);
 });
 
-test('the mission protocol is refused to everybody, with where to read it', async () => {
-  const { status, body, headers } = await world.call('GET', '/v1/mission-protocol');
-  expect(status).toBe(406);
-  expect(body).toEqual({
-    error: 'Human interface not supported',
-    blueprint_v1: 'https://freehold.test/mission.json',
-    mission_protocol_pdf: 'https://freehold.test/mission.pdf',
-    vision: expect.stringMatching(/^Sovereign Economy/),
-  });
-  expect(headers.get('vmp-version')).toBe('2026-03-18');
-  for (const url of [body.blueprint_v1, body.mission_protocol_pdf])
-    expect((await fetch(world.origin + new URL(url).pathname)).status).toBe(200);
-});
+test.each(['an-agent/1.0', 'Mozilla/5.0 Chrome/140.0'])(
+  'the mission protocol is refused to everybody: %s',
+  async (agent) => {
+    const { status, body, headers } = await world.call('GET', '/v1/mission-protocol', {
+      headers: { 'user-agent': agent },
+    });
+    expect(status).toBe(406);
+    expect(body).toEqual({
+      error: 'Human interface not supported',
+      blueprint_v1: 'https://freehold.test/mission.json',
+      mission_protocol_pdf: 'https://freehold.test/mission.pdf',
+      vision: expect.stringMatching(/^Sovereign Economy/),
+    });
+    expect(headers.get('vmp-version')).toBe('2026-03-18');
+    for (const url of [body.blueprint_v1, body.mission_protocol_pdf])
+      expect((await fetch(world.origin + new URL(url).pathname)).status).toBe(200);
+  },
+);

@@ -245,6 +245,8 @@ describe('what a seller writes', () => {
       await watched.close();
       expect((await picture(path)).status).toBe(200);
     }
+    const tags = await (await fetch(`${world.origin}/skills/${id}`)).text();
+    expect(tags.slice(0, tags.indexOf('</head>'))).not.toMatch(/[\u202A-\u202E]/);
     const shown = await open(`/skills/${id}`);
     expect(await shown.page.textContent('h1 bdi')).toBe(label);
     await shown.close();
@@ -253,7 +255,14 @@ describe('what a seller writes', () => {
   test.each([
     ['nothing', {}],
     ['other things than texts', { category: 7, description: ['x'], version: {}, validators: 'all', input_schema: 0 }],
-    ['very much', { description: 'word '.repeat(6_000), output_schema: { enum: Array(1_500).fill('value') } }],
+    [
+      'very much',
+      {
+        category: 'x'.repeat(10_000),
+        description: 'word '.repeat(4_000),
+        output_schema: { enum: Array(1_500).fill('value') },
+      },
+    ],
   ])('may be %s', async (_what, metadata) => {
     const id = await publish(await registerNode(world), { metadata });
     for (const path of [`/skills/${id}`, `/skills/${id}/preview.png`, `/v1/skills/${id}/page`])

@@ -4,6 +4,7 @@ import type { Portraits } from '../../domains/grid/index.ts';
 import { isAppError } from '../../kernel/errors.ts';
 import type { Op } from '../../kernel/op.ts';
 import { MINUTE } from '../../kernel/time.ts';
+import { revalidated } from '../cacheable.ts';
 import { html } from '../html.ts';
 import { missingPage } from '../missing.ts';
 import type { Draw } from '../pictures/draw.ts';
@@ -91,7 +92,7 @@ const page = <P extends z.ZodType>(
     addressLimit: PAGE_LIMIT,
     ...(params && { params }),
     replies: params ? { ...PAGE_THERE, ...PAGE_MISSING } : PAGE_THERE,
-    handle: (op, input) => show(op, input.params),
+    handle: async (op, input) => revalidated(await show(op, input.params)),
   });
 
 const picture = <P extends z.ZodType>(
