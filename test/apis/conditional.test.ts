@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { unlessKnown } from './conditional.ts';
+import { unlessKnown } from '../../src/apis/conditional.ts';
 
 const ANSWER = {
   status: 200,
