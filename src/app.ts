@@ -33,7 +33,7 @@ import { forgetEndedWindows, noRequestLimits, requestLimits } from './platform/l
 import { createMetrics } from './platform/metrics.ts';
 import { createProxy } from './proxy/index.ts';
 import { dashboardPages } from './web/dashboard/index.ts';
-import { webApi } from './web/index.ts';
+import { webApi, type WebOptions } from './web/index.ts';
 import { unreachablePage } from './web/unreachable.ts';
 import { wireCompute, wireMachines, wirePayments, type AppOptions, type Ground } from './wiring.ts';
 
@@ -241,10 +241,7 @@ async function listen(ground: Ground, domains: Domains, metrics: ReturnType<type
     metrics: metrics.text,
     sharedTrade: domains.grid.sandbox.shared,
     portraits: domains.grid.portraits,
-    transmissions: {
-      dir: join(config.dataDir, 'transmissions'),
-      onBadFile: (file, reason) => log.warn({ file, reason }, 'a transmission cannot be shown'),
-    },
+    transmissions: transmissionsOf(ground),
   });
   serve(server, [...apis, web], {
     db,
@@ -272,6 +269,11 @@ async function listen(ground: Ground, domains: Domains, metrics: ReturnType<type
   };
   return { url, close };
 }
+
+const transmissionsOf = ({ config, log }: Ground): WebOptions['transmissions'] => ({
+  dir: join(config.dataDir, 'transmissions'),
+  onBadFile: (file, reason) => log.warn({ file, reason }, 'a transmission cannot be shown'),
+});
 
 /** Where a name below the domain of apps is reached: with the scheme and the port of the server's own address. */
 export const appUrlOf = (publicUrl: () => string, appsDomain: string) => (label: string) => {
