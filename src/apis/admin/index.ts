@@ -6,7 +6,6 @@ import { creditRoutes, type CreditDomains } from './credits.ts';
 import { datasetRoutes } from './datasets.ts';
 import { ErrorBody, presentError } from './errors.ts';
 import { holdRoutes } from './holds.ts';
-import { ledgerRoutes } from './ledger.ts';
 import { machineRoutes } from './machines.ts';
 
 export type { MovableClock } from './clock.ts';
@@ -25,7 +24,6 @@ export const adminApi = (domains: AdminDomains): Api => ({
   routes: [
     ...creditRoutes(domains),
     ...holdRoutes(domains),
-    ...ledgerRoutes(domains),
     ...machineRoutes(domains),
     ...datasetRoutes(domains),
     ...clockRoutes(domains),

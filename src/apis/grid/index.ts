@@ -21,6 +21,7 @@ import { mcpRoutes } from './mcp.ts';
 import { missionRoutes } from './mission.ts';
 import { networkRoutes } from './network.ts';
 import { nodesRoutes } from './nodes.ts';
+import { reconcileRoutes, type ReconcileDomains } from './reconcile.ts';
 import { registrationRoutes } from './registration.ts';
 import { reportRoutes } from './reports.ts';
 import { reputationRoutes } from './reputation.ts';
@@ -42,7 +43,8 @@ const OWN =
 
 export { gridPublications, signGridEvent } from './events.ts';
 
-export type GridDomains = DashboardDomains & { grid: Grid; webhooks: Webhooks; publicUrl: () => string };
+export type GridDomains = DashboardDomains &
+  ReconcileDomains & { grid: Grid; webhooks: Webhooks; publicUrl: () => string };
 
 /** The grid contract (seed 002). */
 export function gridApis(domains: GridDomains): Api[] {
@@ -64,6 +66,7 @@ export function gridApis(domains: GridDomains): Api[] {
     ...networkRoutes(domains),
     ...missionRoutes(domains),
     ...adminRoutes(domains),
+    ...reconcileRoutes(domains),
     ...analyticsRoutes(domains),
     ...exportRoutes(domains),
     ...dashboardRoutes(domains),
