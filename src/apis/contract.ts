@@ -157,6 +157,8 @@ export type FramedRequest = {
 export type Frame = {
   /** Headers of every reply. */
   headers(request: FramedRequest): Record<string, string>;
+  /** Routes of others that this contract's clients know as its own: their replies have the headers too. */
+  shared: readonly string[];
   /** An answer in the place of the route's. */
   refuse(request: FramedRequest): Answer | undefined;
 };

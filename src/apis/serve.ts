@@ -11,6 +11,7 @@ import { MAX_KEY_LENGTH, onceOnly } from '../platform/idempotency.ts';
 import { networkOf, type Limit, type RequestLimits } from '../platform/limits.ts';
 import { acceptChannel, closeChannels, createSocketFront } from '../platform/websocket.ts';
 import { asksForPage, hasSession } from './browser-session.ts';
+import { unlessKnown } from './conditional.ts';
 import type { Answer, Api, Authenticate, ProgramSecret, Route } from './contract.ts';
 import { frameHeaders, framed } from './framing.ts';
 import { serveRaw } from './raw.ts';
@@ -46,7 +47,8 @@ export type Edge = {
 export function serve(server: FastifyInstance, apis: readonly Api[], edge: Edge): void {
   for (const api of apis) {
     serveRaw(server, api, { ...edge, opOf, keepTrack });
-    const declare = (scope: FastifyInstance, route: Route) =>
+    const declare = (scope: FastifyInstance, route: Route) => {
+      const frame = api.frame ?? apis.find((other) => other.frame?.shared.includes(route.path))?.frame;
       scope.route({
         method: route.method,
         url: route.path,
@@ -54,8 +56,9 @@ export function serve(server: FastifyInstance, apis: readonly Api[], edge: Edge)
         handler: (request, reply) => answer(edge, api, route, request, reply),
         errorHandler: (error, request, reply) =>
           send(edge, api, opOf(edge, request, reply), route.path, reply, toAppError(error)),
-        ...(api.frame && { onSend: frameHeaders(api.frame) }),
+        ...(frame && { onSend: frameHeaders(frame) }),
       });
+    };
     for (const route of api.routes) if (!route.stream) declare(server, route);
     withRawBodies(server, (scope) => {
       for (const route of api.routes) if (route.stream) declare(scope, route);
@@ -277,8 +280,10 @@ function opOf(edge: Edge, request: FastifyRequest, reply: FastifyReply): Op {
   };
 }
 
-function respond(edge: Edge, op: Op, route: string, reply: FastifyReply, result: Answer): FastifyReply {
-  edge.answered({ route, method: reply.request.method, status: result.status, op });
+function respond(edge: Edge, op: Op, route: string, reply: FastifyReply, given: Answer): FastifyReply {
+  const { method, headers } = reply.request;
+  const result = unlessKnown(method, headers, given);
+  edge.answered({ route, method, status: result.status, op });
   if (result.body instanceof Readable) keepTrack(reply.server, result.body);
   const sent = reply
     .code(result.status)

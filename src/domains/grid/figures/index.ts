@@ -9,7 +9,16 @@ import { createDesk } from './desk.ts';
 import { exportRows, type ExportName } from './export.ts';
 import { takeDay, takeDueDay } from './snapshot.ts';
 import { readBooks, type BooksQuery } from './books.ts';
-import { escrowFigures, populationOf, summaryOf, taskFigures, tasksByProtocol, volumeOf, type Times } from './store.ts';
+import {
+  escrowFigures,
+  populationOf,
+  summaryOf,
+  taskFigures,
+  tasksByIntegration,
+  tasksByProtocol,
+  volumeOf,
+  type Times,
+} from './store.ts';
 
 export const PERIODS = ['24h', '7d', '30d', 'all'] as const;
 export type Period = (typeof PERIODS)[number];
@@ -34,14 +43,15 @@ export function createFigures(world: GridWorld) {
     },
     all: async (op: Op) => {
       const times = timesAt(op.now);
-      const [tasks, escrows, volume, population, inVault] = await Promise.all([
+      const [tasks, escrows, volume, population, integrations, inVault] = await Promise.all([
         taskFigures(db, times),
         escrowFigures(db),
         volumeOf(db, times),
         populationOf(db, times),
+        tasksByIntegration(db),
         vault(),
       ]);
-      return { tasks, escrows, volume, population, vault: inVault };
+      return { tasks, escrows, volume, population, integrations, vault: inVault };
     },
     network: async (op: Op) => {
       const [population, byProtocol] = await Promise.all([populationOf(db, timesAt(op.now)), tasksByProtocol(db)]);
