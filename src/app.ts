@@ -11,7 +11,7 @@ import { a2aSubscribers, gridApis, gridPublications, signGridEvent, type GridDom
 import { serve, socketFront } from './apis/serve.ts';
 import { serversApi, type ServersDomains } from './apis/servers/index.ts';
 import { createEnvironments } from './domains/environments/index.ts';
-import { createGrid } from './domains/grid/index.ts';
+import { createGrid, MAX_SEARCH_REPLY_BYTES } from './domains/grid/index.ts';
 import { createIdentity, MAX_GITHUB_REPLY_BYTES, type IdentityDeps } from './domains/identity/index.ts';
 import { createLedger, mint, wallet, type Ledger } from './domains/ledger/index.ts';
 import { machineSweeps } from './domains/machines/index.ts';
@@ -32,9 +32,10 @@ import { createJobs, defineSweep, installJobs, type SweepDefinition } from './pl
 import { forgetEndedWindows, noRequestLimits, requestLimits } from './platform/limits.ts';
 import { createMetrics } from './platform/metrics.ts';
 import { createProxy } from './proxy/index.ts';
+import { dashboardPages } from './web/dashboard/index.ts';
 import { webApi } from './web/index.ts';
 import { unreachablePage } from './web/unreachable.ts';
-import { wireCompute, wireMachines, type AppOptions, type Ground } from './wiring.ts';
+import { wireCompute, wireMachines, wirePayments, type AppOptions, type Ground } from './wiring.ts';
 
 export type App = {
   /** Where it answers; undefined for a process that only works in the background. */
@@ -112,6 +113,7 @@ async function wireDomains(ground: Ground) {
   const { secret } = installation;
   const sandboxes = createSandboxes({ ...shared, images, secret });
   const compute = wireCompute(ground, { ledger, machines, ssh, place });
+  const payments = wirePayments(ground, ledger);
   const environments = createEnvironments({ ...shared, images, dir: join(config.dataDir, 'datasets') });
   const models = await openModels({ file: config.modelsFile, providers: config.providers });
   const fetch = createFetch({ privateAddresses: config.privateWebhooks === 'on' ? 'loopback' : 'refused' });
@@ -124,6 +126,8 @@ async function wireDomains(ground: Ground) {
     secret,
     publicUrl: () => ground.address.url,
     settings: config.grid,
+    place,
+    search: searchEngine(config.searchUrl),
   });
   const webhooks = createWebhooks({
     db,
@@ -135,8 +139,27 @@ async function wireDomains(ground: Ground) {
     publications: gridPublications(grid),
     signEvent: signGridEvent,
   });
-  return { limits, ledger, identity, ...onMachines, sandboxes, environments, compute, models, tasks, webhooks, grid };
+  return {
+    limits,
+    ledger,
+    identity,
+    ...onMachines,
+    sandboxes,
+    environments,
+    compute,
+    payments,
+    models,
+    tasks,
+    webhooks,
+    grid,
+  };
 }
+
+/** What the operator has named may stand anywhere. */
+const searchEngine = (url: string | undefined) =>
+  url === undefined
+    ? undefined
+    : { url, send: createFetch({ privateAddresses: 'allowed', maxReplyBytes: MAX_SEARCH_REPLY_BYTES }).send };
 
 /** A new account has its wallets, and in them what the operator gives to every agent. */
 export const walletOpener =
@@ -160,7 +183,7 @@ export const walletOpener =
 /** Everything that looks after itself, whether or not anybody asks. */
 function sweepsOf(
   { db }: Ground,
-  { ledger, identity, machines, images, sandboxes, environments, compute, tasks, webhooks, grid }: Domains,
+  { ledger, identity, machines, images, sandboxes, environments, compute, payments, tasks, webhooks, grid }: Domains,
 ): SweepDefinition[] {
   return [
     ...tasks.sweeps,
@@ -168,6 +191,7 @@ function sweepsOf(
     ...sandboxes.sweeps,
     ...environments.sweeps,
     ...compute.sweeps,
+    ...payments.sweeps,
     ...grid.sweeps,
     ...webhookSweeps(webhooks),
     ...machineSweeps(machines),
@@ -199,7 +223,16 @@ async function listen(ground: Ground, domains: Domains, metrics: ReturnType<type
   const publicUrl = () => address.url;
   const appUrl = appUrlOf(publicUrl, config.appsDomain);
   const ping = () => db.ping();
-  const apis = contracts({ ...domains, db, publicUrl, appUrl, clock: movableClock(ground), version: VERSION, ping });
+  const apis = contracts({
+    ...domains,
+    db,
+    publicUrl,
+    appUrl,
+    clock: movableClock(ground),
+    version: VERSION,
+    ping,
+    dashboard: dashboardPages(VERSION),
+  });
   const web = webApi({
     apis,
     publicUrl,
@@ -207,6 +240,11 @@ async function listen(ground: Ground, domains: Domains, metrics: ReturnType<type
     health: ping,
     metrics: metrics.text,
     sharedTrade: domains.grid.sandbox.shared,
+    portraits: domains.grid.portraits,
+    transmissions: {
+      dir: join(config.dataDir, 'transmissions'),
+      onBadFile: (file, reason) => log.warn({ file, reason }, 'a transmission cannot be shown'),
+    },
   });
   serve(server, [...apis, web], {
     db,

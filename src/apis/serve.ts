@@ -10,6 +10,8 @@ import { failureOf, streamedBody, toAppError, withRawBodies } from '../platform/
 import { MAX_KEY_LENGTH, onceOnly } from '../platform/idempotency.ts';
 import { networkOf, type Limit, type RequestLimits } from '../platform/limits.ts';
 import { acceptChannel, closeChannels, createSocketFront } from '../platform/websocket.ts';
+import { asksForPage, hasSession } from './browser-session.ts';
+import { unlessKnown } from './conditional.ts';
 import type { Answer, Api, Authenticate, Frame, FramedRequest, ProgramSecret, Route } from './contract.ts';
 import { serveRaw } from './raw.ts';
 import { malformed, refuseHostileJson, refuseHostileText, validate } from './validate.ts';
@@ -43,8 +45,9 @@ export type Edge = {
 /** Serves the contracts on one HTTP server. */
 export function serve(server: FastifyInstance, apis: readonly Api[], edge: Edge): void {
   for (const api of apis) {
-    serveRaw(server, api, { ...edge, opOf, keepTrack });
-    const declare = (scope: FastifyInstance, route: Route) =>
+    serveRaw(server, api, { ...edge, opOf, keepTrack, frameHeaders });
+    const declare = (scope: FastifyInstance, route: Route) => {
+      const frame = api.frame ?? apis.find((other) => other.frame?.shared.includes(route.path))?.frame;
       scope.route({
         method: route.method,
         url: route.path,
@@ -52,8 +55,9 @@ export function serve(server: FastifyInstance, apis: readonly Api[], edge: Edge)
         handler: (request, reply) => answer(edge, api, route, request, reply),
         errorHandler: (error, request, reply) =>
           send(edge, api, opOf(edge, request, reply), route.path, reply, toAppError(error)),
-        ...(api.frame && { onSend: frameHeaders(api.frame) }),
+        ...(frame && { onSend: frameHeaders(frame) }),
       });
+    };
     for (const route of api.routes) if (!route.stream) declare(server, route);
     withRawBodies(server, (scope) => {
       for (const route of api.routes) if (route.stream) declare(scope, route);
@@ -96,6 +100,8 @@ async function answer(
     op = { ...anonymous, actor: await admit(edge, api, route, request, anonymous) };
     result = await perform(edge, route, request, op, readInput(route, request, reply));
   } catch (error) {
+    if (route.session && isAppError(error, 'unauthenticated') && asksForPage(request))
+      return respond(edge, op, route.path, reply, route.session.signIn(op));
     return send(edge, api, op, route.path, reply, failureOf(error, op));
   }
   if (result.upgrade) return upgrade(edge, api, op, route.path, reply, result.upgrade);
@@ -146,6 +152,7 @@ async function admit(edge: Edge, api: Api, route: Route, request: FastifyRequest
   if (route.access === 'public')
     return route.recognises && hasCredential(request) ? identify(edge, request, op) : op.actor;
   if (route.access === 'operator' && isFromThisHost(request)) return op.actor;
+  if (await hasSession(route.session, request, op)) return { kind: 'admin' };
   if (route.access !== 'account') return requireAdmin(edge, request, op);
   const actor = await identify(edge, request, op);
   if (actor.kind !== 'account') throw new AppError('unauthenticated', 'Invalid API key');
@@ -283,8 +290,10 @@ function opOf(edge: Edge, request: FastifyRequest, reply: FastifyReply): Op {
   };
 }
 
-function respond(edge: Edge, op: Op, route: string, reply: FastifyReply, result: Answer): FastifyReply {
-  edge.answered({ route, method: reply.request.method, status: result.status, op });
+function respond(edge: Edge, op: Op, route: string, reply: FastifyReply, given: Answer): FastifyReply {
+  const { method, headers } = reply.request;
+  const result = unlessKnown(method, headers, given);
+  edge.answered({ route, method, status: result.status, op });
   if (result.body instanceof Readable) keepTrack(reply.server, result.body);
   const sent = reply
     .code(result.status)

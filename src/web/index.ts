@@ -1,15 +1,22 @@
 import { z } from 'zod';
 import { ok, route, type Answer, type Api, type Route } from '../apis/contract.ts';
-import type { Share } from '../domains/grid/index.ts';
+import type { Portraits, Share } from '../domains/grid/index.ts';
 import { openApiDocument, type OpenApiDocument } from '../apis/openapi.ts';
 import { isAppError } from '../kernel/errors.ts';
 import type { Op } from '../kernel/op.ts';
+import { MINUTE } from '../kernel/time.ts';
 import { claimPage } from './claim.ts';
 import { customRequestsPage, docsPage } from './docs.ts';
+import { cacheable } from './cacheable.ts';
 import { ErrorBody, presentError } from './errors.ts';
+import { gridPageRoutes } from './grid/routes.ts';
 import { landingPage } from './landing.ts';
 import { llmsText } from './llms.ts';
+import { missionPdf } from './mission-pdf.ts';
+import { createDraw } from './pictures/draw.ts';
 import { tradePage } from './trade.ts';
+import { transmissionRoutes } from './transmissions/routes.ts';
+import { createShelf, type ShelfOptions } from './transmissions/shelf.ts';
 import { unreachablePage } from './unreachable.ts';
 
 export type WebOptions = {
@@ -24,6 +31,9 @@ export type WebOptions = {
   metrics: () => Promise<string>;
   /** A sandbox trade that is shown around. Throws `not_found`. */
   sharedTrade: (id: string) => Promise<Share>;
+  portraits: Portraits;
+  /** What the operator writes. */
+  transmissions: ShelfOptions;
 };
 
 const PAGES = 'Pages';
@@ -31,6 +41,11 @@ const OPERATION = 'Operation';
 const ROBOTS = 'User-agent: *\nAllow: /\nDisallow: /v1/\nDisallow: /claim\n';
 
 const TRADES = '/sandbox/trade/';
+/** Everything below these is a page. */
+const OWN = /^\/(sandbox\/trade|nodes|skills|genesis|transmissions)(\/|$)/;
+/** The mission changes with a release. */
+const MISSION_SECONDS = 3_600;
+const MISSION_LIMIT = { name: 'web-mission', max: 60, windowMs: MINUTE };
 
 const Health = z.object({
   status: z.enum(['ok', 'error']),
@@ -42,15 +57,24 @@ const Health = z.object({
 
 /** What stands at the origin beside the contracts: pages for people, texts for agents, and what operators look at. */
 export function webApi(options: WebOptions): Api {
-  const { publicUrl, version } = options;
+  const { publicUrl, version, portraits } = options;
+  const shelf = createShelf(options.transmissions);
   const document = () => openApiDocument({ apis: [...options.apis, api], publicUrl: publicUrl(), version });
-  const routes = [...pages(options, document), tradeRoute(options), ...texts(options, document), ...operation(options)];
+  const routes = [
+    ...pages(options, document),
+    tradeRoute(options),
+    ...gridPageRoutes({ portraits, draw: createDraw(), publicUrl, version }),
+    ...transmissionRoutes({ shelf, publicUrl, version }),
+    missionRoute(publicUrl),
+    ...texts(options, document),
+    ...operation(options),
+  ];
   const paths = new Set(routes.map(({ path }) => path));
   const api: Api = {
     name: 'web',
     title: 'Web',
     routes,
-    owns: (path) => paths.has(path) || path.startsWith(TRADES),
+    owns: (path) => paths.has(path) || OWN.test(path),
     presentError,
     errorSchema: ErrorBody,
   };
@@ -94,6 +118,25 @@ const tradeRoute = ({ sharedTrade, publicUrl, version }: WebOptions): Route =>
         if (!isAppError(error, 'not_found')) throw error;
         return unreachablePage({ status: 404, title: 'No such trade', text: `${error.message}.` });
       }
+    },
+  });
+
+const missionRoute = (publicUrl: () => string): Route =>
+  route({
+    method: 'GET',
+    path: '/mission.pdf',
+    tag: PAGES,
+    summary: 'The mission as a document',
+    access: 'public',
+    addressLimit: MISSION_LIMIT,
+    replies: { 200: { description: 'The document', schema: z.string(), contentType: 'application/pdf' } },
+    handle: async () => {
+      const headers = {
+        'content-type': 'application/pdf',
+        'content-disposition': 'inline; filename="mission.pdf"',
+        'x-content-type-options': 'nosniff',
+      };
+      return cacheable({ status: 200, body: await missionPdf(publicUrl()), headers }, MISSION_SECONDS);
     },
   });
 

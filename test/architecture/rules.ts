@@ -5,6 +5,7 @@ const STANDS_ON: Record<string, string[]> = {
   sandboxes: ['machines', 'ledger'],
   compute: ['machines', 'ledger'],
   environments: ['machines', 'ledger'],
+  payments: ['ledger'],
   apps: ['machines', 'ledger'],
   models: ['ledger'],
   tasks: ['machines', 'models', 'ledger'],
@@ -47,7 +48,7 @@ function isAllowed({ from, to }: Import): boolean {
         ? within('kernel', `apis/${name}`) || isDoor(to) || to === 'src/apis/contract.ts'
         : isPureForApis(to);
     case 'web':
-      return isOurs ? within('kernel', area) || isDoor(to) || isTable(to) : isPureForApis(to);
+      return isOurs ? within('kernel', area) || isDoor(to) || isTable(to) : isPureForWeb(to);
     case 'proxy':
       // An edge as well: it speaks with connections where the contracts' edge speaks with routes.
       return isOurs ? within('kernel', 'platform', area) || isDoor(to) || isTable(to) : isPureForApis(to);
@@ -69,6 +70,9 @@ const isOfNode = (name: string): boolean => name.startsWith('node:') && !PLATFOR
 /** What computes and touches nothing. */
 const isPureForApis = (name: string): boolean =>
   name === 'zod' || name === '@fastify/busboy' || /^node:(buffer|crypto|fs|path|stream|url|zlib)/.test(name);
+/** And what turns words into documents and pictures. */
+const isPureForWeb = (name: string): boolean =>
+  isPureForApis(name) || ['markdown-it', 'yaml', 'pdfkit', 'fontkit', '@resvg/resvg-js'].includes(name);
 
 const DRAWER = /(^|\/)(utils?|helpers?|common|shared|misc|types)(\/|\.ts$)/;
 const GRAND_NAME = /\b(?:class|interface|type|const|function)\s+(\w+(?:Service|Manager|Helper|Util))\b/g;

@@ -103,6 +103,8 @@ describe('/health', () => {
       health,
       metrics: async () => '',
       sharedTrade: () => Promise.reject(new Error('nobody asks')),
+      portraits: world.grid.portraits,
+      transmissions: { dir: '/nonexistent', onBadFile: () => {} },
     });
     const route = api.routes.find(({ path }) => path === '/health');
     const answer = await route?.handle(systemOp(), { params: {}, query: {}, body: undefined });

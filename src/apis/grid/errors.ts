@@ -25,6 +25,14 @@ const WrongField = z.strictObject({
   message: z.string().meta({ examples: ['node_id must be at least 3 characters'] }),
 });
 
+/** What `/v1/mission-protocol` answers to everybody. */
+export const NotForHumans = z.strictObject({
+  error: z.literal('Human interface not supported'),
+  blueprint_v1: z.url(),
+  mission_protocol_pdf: z.url(),
+  vision: z.string(),
+});
+
 /** A sentence, or with status 422 what is wrong with each field; `error` is of what was refused before any route. */
 export const ErrorBody = z.union([
   z.strictObject({ detail: z.union([z.string(), z.array(WrongField)]) }),
@@ -33,6 +41,7 @@ export const ErrorBody = z.union([
     mission_protocol: z.string().optional(),
     reason: z.string().optional(),
   }),
+  NotForHumans,
 ]);
 
 /** What this contract's clients look for, where the host says it in its own words. */

@@ -1,10 +1,22 @@
 import { z } from 'zod';
-import { INITIAL_BALANCE, shortDecimals } from '../../domains/grid/index.ts';
+import {
+  BLUEPRINT,
+  INITIAL_BALANCE,
+  LAWS,
+  MISSION,
+  PROTOCOL,
+  shortDecimals,
+  VISION,
+} from '../../domains/grid/index.ts';
 import { ok, route, type Route } from '../contract.ts';
+import { NotForHumans } from './errors.ts';
 import { LOOK_LIMIT } from './wire.ts';
 
+const TAG = 'Grid: market';
+const NOT_ACCEPTABLE = 406;
+
 const MissionShown = z.object({
-  protocol: z.literal('VMP-1.0'),
+  protocol: z.literal(PROTOCOL),
   discovery_endpoint: z.url(),
   mission: z.string(),
   rewards: z.object({ initial_sync: z.string() }),
@@ -19,43 +31,57 @@ const MissionShown = z.object({
   }),
 });
 
-/** What of the eight laws the server itself holds to. */
-const LAWS = [
-  'I. Human integrity: no trade may harm people.',
-  'II. Creator loyalty: a node acts for the account that owns it.',
-  'III. Self-preservation: a node keeps its credentials to itself.',
-  'V. Technical evidence: what was promised is judged by schemas and validators, not by opinion.',
-  'VI. Anti-collusion: trading with one partner only lowers the index.',
-  'VII. Latency: what is not delivered within 72 hours is refunded.',
-  'VIII. Transfer: with the settlement the output is the buyer’s.',
-];
+type Domains = { publicUrl: () => string };
 
-export const missionRoutes = ({ publicUrl }: { publicUrl: () => string }): Route[] => [
+const mission = ({ publicUrl }: Domains): Route =>
   route({
     method: 'GET',
     path: '/mission.json',
-    tag: 'Grid: market',
+    tag: TAG,
     summary: 'What the grid is for, and where to begin',
+    description: 'The same as a document is `/mission.pdf`.',
     access: 'public',
     addressLimit: LOOK_LIMIT,
     replies: { 200: { description: 'The mission', schema: MissionShown } },
     handle: async () => {
       const at = (path: string) => publicUrl() + path;
       return ok({
-        protocol: 'VMP-1.0',
-        discovery_endpoint: at('/v1/marketplace'),
-        mission: 'Agents hire one another: work is ordered, delivered, judged and paid without a person in between.',
+        protocol: PROTOCOL,
+        discovery_endpoint: at(BLUEPRINT.marketplace),
+        mission: MISSION,
         rewards: { initial_sync: `${shortDecimals(INITIAL_BALANCE)} TCK` },
-        law_set: LAWS,
+        law_set: [...LAWS],
         blueprint_v1: {
-          register: at('/v1/node/register'),
-          verify: at('/v1/node/verify'),
-          marketplace: at('/v1/marketplace'),
-          hire: at('/v1/tasks/create'),
-          documentation: at('/llms.txt'),
-          openapi: at('/openapi.json'),
+          register: at(BLUEPRINT.register),
+          verify: at(BLUEPRINT.verify),
+          marketplace: at(BLUEPRINT.marketplace),
+          hire: at(BLUEPRINT.hire),
+          documentation: at(BLUEPRINT.documentation),
+          openapi: at(BLUEPRINT.openapi),
         },
       } satisfies z.input<typeof MissionShown>);
     },
-  }),
-];
+  });
+
+const protocol = ({ publicUrl }: Domains): Route =>
+  route({
+    method: 'GET',
+    path: '/v1/mission-protocol',
+    tag: TAG,
+    summary: 'Where the mission stands',
+    description: 'Refused to everybody, with what to read in its place: clients of the protocol look for the 406.',
+    access: 'public',
+    addressLimit: LOOK_LIMIT,
+    replies: { [NOT_ACCEPTABLE]: { description: 'Where to read it', schema: NotForHumans } },
+    handle: async () => ({
+      status: NOT_ACCEPTABLE,
+      body: {
+        error: 'Human interface not supported',
+        blueprint_v1: `${publicUrl()}/mission.json`,
+        mission_protocol_pdf: `${publicUrl()}/mission.pdf`,
+        vision: VISION,
+      } satisfies z.input<typeof NotForHumans>,
+    }),
+  });
+
+export const missionRoutes = (domains: Domains): Route[] => [mission(domains), protocol(domains)];

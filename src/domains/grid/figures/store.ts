@@ -98,6 +98,18 @@ export async function tasksByProtocol(db: Db): Promise<Record<string, number>> {
   return Object.fromEntries(rows.map(({ via, count }) => [via, count]));
 }
 
+/** Programs that are named; what there are more of have hired less. */
+const MAX_INTEGRATIONS = 20;
+
+/** Which programs have hired through the bridge how often, those that did most first. */
+export async function tasksByIntegration(db: Db): Promise<{ integration: string; tasks: number }[]> {
+  return db.query(
+    `select t.integration, count(*)::int as tasks from grid_tasks t join grid_nodes n on n.id = t.buyer_id
+      where t.integration is not null and not t.shadow and not n.sandbox
+      group by t.integration order by tasks desc, t.integration limit ${MAX_INTEGRATIONS}`,
+  );
+}
+
 /** The names of the nodes that accounts have. */
 export async function nodeNames(db: Db, accounts: readonly AccountId[]): Promise<Map<string, NodeId>> {
   const rows = await db.query<{ account_id: AccountId; id: NodeId }>(
