@@ -8,7 +8,7 @@ import { authenticator } from './apis/credentials.ts';
 import { e2bApi, type E2bDomains } from './apis/e2b/index.ts';
 import { environmentsApi, type EnvironmentsDomains } from './apis/environments/index.ts';
 import { a2aSubscribers, gridApis, gridPublications, signGridEvent, type GridDomains } from './apis/grid/index.ts';
-import { serve, socketFront } from './apis/serve.ts';
+import { serve, socketFront, type Edge } from './apis/serve.ts';
 import { serversApi, type ServersDomains } from './apis/servers/index.ts';
 import { createEnvironments } from './domains/environments/index.ts';
 import { createGrid, MAX_SEARCH_REPLY_BYTES } from './domains/grid/index.ts';
@@ -30,6 +30,7 @@ import { createHttpServer, listenOn } from './platform/http.ts';
 import { forgetOldReplies } from './platform/idempotency.ts';
 import { createJobs, defineSweep, installJobs, type SweepDefinition } from './platform/jobs/index.ts';
 import { forgetEndedWindows, noRequestLimits, requestLimits } from './platform/limits.ts';
+import type { Log } from './platform/log.ts';
 import { createMetrics } from './platform/metrics.ts';
 import { createProxy } from './proxy/index.ts';
 import { dashboardPages } from './web/dashboard/index.ts';
@@ -249,15 +250,7 @@ async function listen(ground: Ground, domains: Domains, metrics: ReturnType<type
     limits: domains.limits,
     secret: installation.secret,
     authenticate: authenticator(domains.grid.nodes.recogniser(domains.identity.authenticate)),
-    answered: (event) => {
-      metrics.answered(event);
-      // A sandbox that is gone, or a call that we do not have, is no failure of ours.
-      if (event.status === 500 || event.status === 503)
-        log.error(
-          { err: event.error?.cause ?? event.error, requestId: event.op.requestId, route: event.route },
-          'request failed',
-        );
-    },
+    answered: teller(metrics, log),
   });
   const listening = await listenOn(server, config);
   const url = listening.replace('[::1]', 'localhost');
@@ -269,6 +262,18 @@ async function listen(ground: Ground, domains: Domains, metrics: ReturnType<type
   };
   return { url, close };
 }
+
+const teller =
+  (metrics: ReturnType<typeof createMetrics>, log: Log): Edge['answered'] =>
+  (event) => {
+    metrics.answered(event);
+    // A sandbox that is gone, or a call that we do not have, is no failure of ours.
+    if (event.status === 500 || event.status === 503)
+      log.error(
+        { err: event.error?.cause ?? event.error, requestId: event.op.requestId, route: event.route },
+        'request failed',
+      );
+  };
 
 const transmissionsOf = ({ config, log }: Ground): WebOptions['transmissions'] => ({
   dir: join(config.dataDir, 'transmissions'),
