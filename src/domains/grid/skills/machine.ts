@@ -84,7 +84,10 @@ async function start(world: SkillsWorld, op: Op, skill: HouseSkill, { id, at, be
   } catch (error) {
     world.log.warn({ skill: skill.id, machineId: id, err: error }, 'a skill could not be started');
     await mark('failed');
-    await world.machines.destroy(houseOp(world, op, AbortSignal.timeout(START_LIMIT_MS)), id);
+    // What cannot be removed now goes when its lease is over.
+    await world.machines
+      .destroy(houseOp(world, op, AbortSignal.timeout(START_LIMIT_MS)), id)
+      .catch((cause: unknown) => world.log.warn({ machineId: id, err: cause }, 'a machine could not be removed'));
     throw notAvailable(error);
   }
 }
