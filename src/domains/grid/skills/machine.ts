@@ -93,11 +93,12 @@ async function start(world: SkillsWorld, op: Op, skill: HouseSkill, { id, at, be
 }
 
 async function launch(
-  { machines, runLimitMs, ...world }: SkillsWorld,
+  world: SkillsWorld,
   op: Op,
   skill: HouseSkill,
   { id, shipment }: Pick<Start, 'id' | 'shipment'>,
 ): Promise<void> {
+  const { machines } = world;
   await machines.start(op, {
     id,
     accountId: HOUSE,
@@ -111,12 +112,11 @@ async function launch(
   const env = {
     SKILL_FOLDER: FOLDER,
     SKILL_PROGRAM: programPath(skill),
-    SKILL_RUN_LIMIT_MS: String(programLimitMs(runLimitMs)),
+    SKILL_RUN_LIMIT_MS: String(programLimitMs(world.runLimitMs)),
   };
   const server = await machines.run(op, id, { command: LAUNCH, user: 'root', cwd: '/', env, onDisconnect: 'keep' });
   server.close();
-  while (!(await isHealthy({ ...world, machines }, op, id)))
-    await sleep(WAIT_STEP_MS, undefined, { signal: op.signal });
+  while (!(await isHealthy(world, op, id))) await sleep(WAIT_STEP_MS, undefined, { signal: op.signal });
 }
 
 /** The program's server gives up a little before we do, so that it can say so. */
