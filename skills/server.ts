@@ -15,6 +15,8 @@ const MAX_OUTPUT_BYTES = 10_000_000;
 const MAX_RUNNING = 2;
 const MAX_WAITING = 16;
 const HEAP_MB = 160;
+/** Of one run, threads too: together they leave the machine's other processes room. */
+const MAX_PROCESSES = 48;
 /** Shorter than what the server outside waits for, so that it is told and not left. */
 const RUN_LIMIT_MS = Number(process.env['SKILL_RUN_LIMIT_MS'] ?? 28_000);
 /** The first of the users that runs have, one for each that may run at a time. */
@@ -112,6 +114,9 @@ const begin = (user: number): ChildProcess =>
       '--no-new-privs',
       '--bounding-set=-all',
       '--',
+      'prlimit',
+      `--nproc=${MAX_PROCESSES}`,
+      '--',
       'choom',
       '--adjust=1000',
       '--',
@@ -120,7 +125,7 @@ const begin = (user: number): ChildProcess =>
       join(FOLDER, 'run.mjs'),
       join(FOLDER, PROGRAM),
     ],
-    { cwd: '/', env: { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8' }, stdio: ['pipe', 'pipe', 'inherit'] },
+    { cwd: '/', env: { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8' }, stdio: ['pipe', 'pipe', 'ignore'] },
   );
 
 function endAllOf(user: number): void {

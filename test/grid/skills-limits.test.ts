@@ -89,6 +89,12 @@ describe('a run', { timeout: 120_000 }, () => {
     expect(await run('echo')).toMatchObject({ kind: 'done', attempts: 1 });
   });
 
+  test('may not fill the machine with processes, and none of them outlives it', async () => {
+    const [, other] = await Promise.allSettled([run('multiply'), run('echo')]);
+    expect(other).toMatchObject({ value: { kind: 'done' } });
+    expect(await run('look')).toMatchObject({ kind: 'done', result: { sleeping: '' } });
+  });
+
   test('may have a large result, and none that is larger than anybody can use', async () => {
     const large = await run('large');
     const length = large.kind === 'done' ? String(large.result).length : 0;

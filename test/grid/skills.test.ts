@@ -43,7 +43,7 @@ const execute = async (skill: string, input: unknown, key = INTERNAL_KEY): Promi
     headers: { 'content-type': 'application/json', 'x-internal-api-key': key },
     body: JSON.stringify(input),
   });
-  return { status: response.status, body: await response.json(), headers: response.headers } as Reply;
+  return { status: response.status, body: await response.json(), headers: response.headers };
 };
 type Listed = { id: string; purpose: string };
 const machinesOf = async (skill = ''): Promise<Listed[]> => {

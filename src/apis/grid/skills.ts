@@ -5,6 +5,7 @@ import { MINUTE } from '../../kernel/time.ts';
 import { ok, route, type Answer, type Route } from '../contract.ts';
 import { naive } from './present.ts';
 import { presentExecution, presentHealth, presentSkill, presentSummary } from './present-skills.ts';
+import { LOOK_LIMIT } from './wire.ts';
 import { Executed, ExtendedHealth, HealthShown, SkillShown, SkillsListed, Summary } from './skills-wire.ts';
 
 const TAG = 'Grid: skills of the house';
@@ -31,6 +32,7 @@ const list = ({ grid, publicUrl }: SkillsDomains): Route =>
     tag: TAG,
     summary: 'The skills that the server itself runs',
     access: 'public',
+    addressLimit: LOOK_LIMIT,
     query: z.object({
       category: z.string().max(50).optional(),
       available_only: z.enum(['true', 'false']).default('false'),
@@ -66,6 +68,7 @@ const summary = (domains: SkillsDomains): Route =>
     summary: 'How all skills of the server stand',
     description: 'A skill whose machine rests is started by its next call, and counts as healthy.',
     access: 'public',
+    addressLimit: LOOK_LIMIT,
     replies: { 200: { description: 'The summary', schema: Summary } },
     handle: async (op) => ok(await summaryOf(op, domains)),
   });
@@ -77,6 +80,7 @@ const one = ({ grid, publicUrl }: SkillsDomains): Route =>
     tag: TAG,
     summary: 'One of the skills that the server runs',
     access: 'public',
+    addressLimit: LOOK_LIMIT,
     params,
     fails: ['not_found'],
     replies: { 200: { description: 'The skill', schema: SkillShown } },
@@ -133,6 +137,7 @@ const extended = (domains: SkillsDomains): Route =>
     tag: TAG,
     summary: 'Whether the server works, and each of its skills',
     access: 'public',
+    addressLimit: LOOK_LIMIT,
     replies: {
       200: { description: 'It works', schema: ExtendedHealth },
       503: { description: 'The database does not answer', schema: ExtendedHealth },

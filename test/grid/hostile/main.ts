@@ -34,6 +34,15 @@ const TASKS = {
   babble: () => {
     for (;;) writeSync(1, 'x'.repeat(60_000));
   },
+  /** As many processes as it can; what it started goes on when it has ended. */
+  multiply: () => {
+    for (let started = 0; started < 500; started += 1) {
+      const child = spawn('sleep', ['4000'], { detached: true, stdio: 'ignore' });
+      child.on('error', () => {});
+      child.unref();
+    }
+    return 'many';
+  },
   /** Tries to leave something for the next. */
   leave: () => {
     spawn('sleep', ['4000'], { detached: true, stdio: 'inherit' }).unref();

@@ -47,6 +47,8 @@ function shipments(programs: string): SkillsWorld['shipment'] {
   return (skill) => {
     const known = packed.get(skill.id) ?? shipmentOf(programs, skill);
     packed.set(skill.id, known);
+    // What could not be read is read again by whoever asks next.
+    known.catch(() => packed.delete(skill.id));
     return known;
   };
 }

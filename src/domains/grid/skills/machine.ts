@@ -84,17 +84,21 @@ async function start(world: SkillsWorld, op: Op, skill: HouseSkill, { id, at, be
   } catch (error) {
     world.log.warn({ skill: skill.id, machineId: id, err: error }, 'a skill could not be started');
     await mark('failed');
-    await world.machines.destroy(houseOp(world, op, AbortSignal.timeout(START_LIMIT_MS)), id);
+    // What cannot be removed now goes when its lease is over.
+    await world.machines
+      .destroy(houseOp(world, op, AbortSignal.timeout(START_LIMIT_MS)), id)
+      .catch((cause: unknown) => world.log.warn({ machineId: id, err: cause }, 'a machine could not be removed'));
     throw notAvailable(error);
   }
 }
 
 async function launch(
-  { machines, runLimitMs, ...world }: SkillsWorld,
+  world: SkillsWorld,
   op: Op,
   skill: HouseSkill,
   { id, shipment }: Pick<Start, 'id' | 'shipment'>,
 ): Promise<void> {
+  const { machines } = world;
   await machines.start(op, {
     id,
     accountId: HOUSE,
@@ -108,12 +112,11 @@ async function launch(
   const env = {
     SKILL_FOLDER: FOLDER,
     SKILL_PROGRAM: programPath(skill),
-    SKILL_RUN_LIMIT_MS: String(programLimitMs(runLimitMs)),
+    SKILL_RUN_LIMIT_MS: String(programLimitMs(world.runLimitMs)),
   };
   const server = await machines.run(op, id, { command: LAUNCH, user: 'root', cwd: '/', env, onDisconnect: 'keep' });
   server.close();
-  while (!(await isHealthy({ ...world, machines }, op, id)))
-    await sleep(WAIT_STEP_MS, undefined, { signal: op.signal });
+  while (!(await isHealthy(world, op, id))) await sleep(WAIT_STEP_MS, undefined, { signal: op.signal });
 }
 
 /** The program's server gives up a little before we do, so that it can say so. */

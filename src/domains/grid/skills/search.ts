@@ -45,14 +45,16 @@ function problemOf({ query, page = 1, language, time_range: range }: Input): str
   return undefined;
 }
 
-function addressOf(base: string, { query, site, page = 1, language, time_range: range }: Input): string {
+function addressOf(base: string, { query, site, page = 1, ...narrower }: Input): string {
   const url = new URL(base);
   if (!url.pathname.endsWith('/search')) url.pathname = `${url.pathname.replace(/\/$/, '')}/search`;
   const asked = typeof site === 'string' ? `${String(query)} site:${site}` : String(query);
   url.searchParams.set('q', asked);
   url.searchParams.set('format', 'json');
   url.searchParams.set('pageno', String(page));
-  if (language !== undefined) url.searchParams.set('language', String(language));
-  if (range !== undefined) url.searchParams.set('time_range', String(range));
+  for (const name of ['language', 'time_range']) {
+    const value = narrower[name];
+    if (typeof value === 'string') url.searchParams.set(name, value);
+  }
   return url.href;
 }

@@ -1,11 +1,12 @@
 import { isAppError } from '../../../kernel/errors.ts';
+import type { MachineId } from '../../../kernel/ids.ts';
 import type { Op } from '../../../kernel/op.ts';
 import { isHealthy } from './ask.ts';
 import { isUnconfigured } from './execute.ts';
 import { isBeingStarted, readyMachine } from './machine.ts';
 import type { HouseSkill, Standing } from './skill.ts';
 import { findSkillMachine } from './store.ts';
-import type { SkillsWorld } from './world.ts';
+import { houseOp, type SkillsWorld } from './world.ts';
 
 /** How a skill stands. Its machine is asked where it has one, and none is started for the question. */
 export async function standingOf(world: SkillsWorld, op: Op, skill: HouseSkill): Promise<Standing> {
@@ -19,12 +20,8 @@ export async function standingOf(world: SkillsWorld, op: Op, skill: HouseSkill):
   return (await isGone(world, op, kept.machineId)) ? 'resting' : 'failed';
 }
 
-async function isGone(
-  { machines, clock }: SkillsWorld,
-  op: Op,
-  id: Parameters<typeof machines.get>[1],
-): Promise<boolean> {
-  const machine = await machines.get({ ...op, now: clock.now(), actor: { kind: 'system', name: 'skills' } }, id);
+async function isGone(world: SkillsWorld, op: Op, id: MachineId): Promise<boolean> {
+  const machine = await world.machines.get(houseOp(world, op, op.signal), id);
   return machine.state !== 'running';
 }
 
