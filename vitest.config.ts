@@ -5,7 +5,7 @@ const WORKERS = 2;
 
 export default defineConfig({
   test: {
-    include: ['{src,test,bin,bench}/**/*.test.ts'],
+    include: ['{src,skills,test,bin,bench}/**/*.test.ts'],
     globalSetup: ['test/harness/global.ts'],
     pool: 'forks',
     maxWorkers: WORKERS,

@@ -15,7 +15,7 @@ import { run as spawned } from '../src/platform/run.ts';
 import { solveChallenge } from '../src/cli/solve-challenge.ts';
 import type { Row } from './run.ts';
 
-const ROUNDS = 5;
+const ROUNDS = 3;
 /** How many at once, and how many in a round. */
 const LOADS = [
   { atOnce: 1, samples: 4 },

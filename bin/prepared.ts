@@ -5,11 +5,15 @@ type Command = { file: string; host: 'prepared' | 'as it is'; wants?: Wants };
 
 const COMMANDS: Record<string, Command> = {
   start: { file: '../src/main.ts', host: 'prepared' },
-  // The machine tests run on every runtime, the page tests in a browser, and the README's tour calls curl.
+  // The machine tests run on every runtime, the page tests in a browser, the README's tour calls curl, and samples
+  // whose tests are pytest's bring it along.
   test: {
     file: './test.ts',
     host: 'prepared',
-    wants: { runtimes: ['crun', 'runc'], programs: { chromium: 'chromium', curl: 'curl' } },
+    wants: {
+      runtimes: ['crun', 'runc'],
+      programs: { chromium: 'chromium', curl: 'curl', 'py.test-3': 'python3-pytest', rsync: 'rsync' },
+    },
   },
   check: { file: './test.ts', host: 'as it is' },
   // Against a server that runs elsewhere, the demo is a client and no more.

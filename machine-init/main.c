@@ -3,12 +3,19 @@
  * serves it, and reaps; it does nothing itself that could wait, fail or grow.
  *
  *   init                                    is that process
- *   init listen SOCKET -- command args…     on the host: makes the socket and runs the command with it
+ *
+ * On the host it is also what a machine begins with:
+ *
+ *   init listen SOCKET -- command args…     makes the socket and runs the command with it
+ *   init assemble HIDDEN DIRECTORY DISK OWNER SOCKET -- command args…
+ *                                           the same, over the machine's mounts
+ *   init bound PID -- command args…         runs the command after the machine that has the process has its limits
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -24,6 +31,7 @@
 #include "child.h"
 #include "dial.h"
 #include "handover.h"
+#include "host.h"
 #include "runs.h"
 
 enum {
@@ -150,9 +158,9 @@ static int be_init(void) {
   serve();
 }
 
-static int complain(const char *about) {
-  fprintf(stderr, "init: %s: %s\n", about, strerror(errno));
-  return 1;
+static int become(char **command) {
+  execvp(command[0], command);
+  return complain(command[0]);
 }
 
 static int listen_at(const char *path, char **command) {
@@ -170,14 +178,30 @@ static int listen_at(const char *path, char **command) {
     if (dup2(listener, LISTENER) < 0) return complain(path);
     close(listener);
   }
-  execvp(command[0], command);
-  return complain(command[0]);
+  return become(command);
+}
+
+static int assemble_at(char **what, char **command) {
+  char *end;
+  errno = EINVAL;
+  unsigned long owner = strtoul(what[3], &end, 10);
+  if (*end != '\0' || end == what[3]) return complain(what[3]);
+  if (assemble(what[0], what[1], what[2], (uid_t)owner) != 0) return 1;
+  return listen_at(what[4], command);
+}
+
+/* Whether it is `verb` with so many words, and then a command. */
+static bool is(const char *verb, int words, int count, char **arguments) {
+  return count >= words + 4 && strcmp(arguments[1], verb) == 0 && strcmp(arguments[words + 2], "--") == 0;
 }
 
 int main(int count, char **arguments) {
-  if (count >= 5 && strcmp(arguments[1], "listen") == 0 && strcmp(arguments[3], "--") == 0)
-    return listen_at(arguments[2], arguments + 4);
   if (count == 1) return be_init();
-  fprintf(stderr, "usage: init\n       init listen SOCKET -- command args…\n");
+  if (is("listen", 1, count, arguments)) return listen_at(arguments[2], arguments + 4);
+  if (is("assemble", 5, count, arguments)) return assemble_at(arguments + 2, arguments + 8);
+  if (is("bound", 1, count, arguments)) return bound_watches(arguments[2]) == 0 ? become(arguments + 4) : 1;
+  fprintf(stderr, "usage: init\n       init listen SOCKET -- command args…\n"
+                  "       init assemble HIDDEN DIRECTORY DISK OWNER SOCKET -- command args…\n"
+                  "       init bound PID -- command args…\n");
   return 2;
 }

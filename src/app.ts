@@ -8,10 +8,10 @@ import { authenticator } from './apis/credentials.ts';
 import { e2bApi, type E2bDomains } from './apis/e2b/index.ts';
 import { environmentsApi, type EnvironmentsDomains } from './apis/environments/index.ts';
 import { a2aSubscribers, gridApis, gridPublications, signGridEvent, type GridDomains } from './apis/grid/index.ts';
-import { serve, socketFront } from './apis/serve.ts';
+import { serve, socketFront, type Edge } from './apis/serve.ts';
 import { serversApi, type ServersDomains } from './apis/servers/index.ts';
 import { createEnvironments } from './domains/environments/index.ts';
-import { createGrid } from './domains/grid/index.ts';
+import { createGrid, MAX_SEARCH_REPLY_BYTES } from './domains/grid/index.ts';
 import { createIdentity, MAX_GITHUB_REPLY_BYTES, type IdentityDeps } from './domains/identity/index.ts';
 import { createLedger, mint, wallet, type Ledger } from './domains/ledger/index.ts';
 import { machineSweeps } from './domains/machines/index.ts';
@@ -30,11 +30,13 @@ import { createHttpServer, listenOn } from './platform/http.ts';
 import { forgetOldReplies } from './platform/idempotency.ts';
 import { createJobs, defineSweep, installJobs, type SweepDefinition } from './platform/jobs/index.ts';
 import { forgetEndedWindows, noRequestLimits, requestLimits } from './platform/limits.ts';
+import type { Log } from './platform/log.ts';
 import { createMetrics } from './platform/metrics.ts';
 import { createProxy } from './proxy/index.ts';
+import { dashboardPages } from './web/dashboard/index.ts';
 import { webApi, type WebOptions } from './web/index.ts';
 import { unreachablePage } from './web/unreachable.ts';
-import { wireCompute, wireMachines, type AppOptions, type Ground } from './wiring.ts';
+import { wireCompute, wireMachines, wirePayments, type AppOptions, type Ground } from './wiring.ts';
 
 export type App = {
   /** Where it answers; undefined for a process that only works in the background. */
@@ -112,6 +114,7 @@ async function wireDomains(ground: Ground) {
   const { secret } = installation;
   const sandboxes = createSandboxes({ ...shared, images, secret });
   const compute = wireCompute(ground, { ledger, machines, ssh, place });
+  const payments = wirePayments(ground, ledger);
   const environments = createEnvironments({ ...shared, images, dir: join(config.dataDir, 'datasets') });
   const models = await openModels({ file: config.modelsFile, providers: config.providers });
   const fetch = createFetch({ privateAddresses: config.privateWebhooks === 'on' ? 'loopback' : 'refused' });
@@ -124,6 +127,8 @@ async function wireDomains(ground: Ground) {
     secret,
     publicUrl: () => ground.address.url,
     settings: config.grid,
+    place,
+    search: searchEngine(config.searchUrl),
   });
   const webhooks = createWebhooks({
     db,
@@ -135,8 +140,27 @@ async function wireDomains(ground: Ground) {
     publications: gridPublications(grid),
     signEvent: signGridEvent,
   });
-  return { limits, ledger, identity, ...onMachines, sandboxes, environments, compute, models, tasks, webhooks, grid };
+  return {
+    limits,
+    ledger,
+    identity,
+    ...onMachines,
+    sandboxes,
+    environments,
+    compute,
+    payments,
+    models,
+    tasks,
+    webhooks,
+    grid,
+  };
 }
+
+/** What the operator has named may stand anywhere. */
+const searchEngine = (url: string | undefined) =>
+  url === undefined
+    ? undefined
+    : { url, send: createFetch({ privateAddresses: 'allowed', maxReplyBytes: MAX_SEARCH_REPLY_BYTES }).send };
 
 /** A new account has its wallets, and in them what the operator gives to every agent. */
 export const walletOpener =
@@ -160,7 +184,7 @@ export const walletOpener =
 /** Everything that looks after itself, whether or not anybody asks. */
 function sweepsOf(
   { db }: Ground,
-  { ledger, identity, machines, images, sandboxes, environments, compute, tasks, webhooks, grid }: Domains,
+  { ledger, identity, machines, images, sandboxes, environments, compute, payments, tasks, webhooks, grid }: Domains,
 ): SweepDefinition[] {
   return [
     ...tasks.sweeps,
@@ -168,6 +192,7 @@ function sweepsOf(
     ...sandboxes.sweeps,
     ...environments.sweeps,
     ...compute.sweeps,
+    ...payments.sweeps,
     ...grid.sweeps,
     ...webhookSweeps(webhooks),
     ...machineSweeps(machines),
@@ -199,7 +224,16 @@ async function listen(ground: Ground, domains: Domains, metrics: ReturnType<type
   const publicUrl = () => address.url;
   const appUrl = appUrlOf(publicUrl, config.appsDomain);
   const ping = () => db.ping();
-  const apis = contracts({ ...domains, db, publicUrl, appUrl, clock: movableClock(ground), version: VERSION, ping });
+  const apis = contracts({
+    ...domains,
+    db,
+    publicUrl,
+    appUrl,
+    clock: movableClock(ground),
+    version: VERSION,
+    ping,
+    dashboard: dashboardPages(VERSION),
+  });
   const web = webApi({
     apis,
     publicUrl,
@@ -216,15 +250,7 @@ async function listen(ground: Ground, domains: Domains, metrics: ReturnType<type
     limits: domains.limits,
     secret: installation.secret,
     authenticate: authenticator(domains.grid.nodes.recogniser(domains.identity.authenticate)),
-    answered: (event) => {
-      metrics.answered(event);
-      // A sandbox that is gone, or a call that we do not have, is no failure of ours.
-      if (event.status === 500 || event.status === 503)
-        log.error(
-          { err: event.error?.cause ?? event.error, requestId: event.op.requestId, route: event.route },
-          'request failed',
-        );
-    },
+    answered: teller(metrics, log),
   });
   const listening = await listenOn(server, config);
   const url = listening.replace('[::1]', 'localhost');
@@ -236,6 +262,18 @@ async function listen(ground: Ground, domains: Domains, metrics: ReturnType<type
   };
   return { url, close };
 }
+
+const teller =
+  (metrics: ReturnType<typeof createMetrics>, log: Log): Edge['answered'] =>
+  (event) => {
+    metrics.answered(event);
+    // A sandbox that is gone, or a call that we do not have, is no failure of ours.
+    if (event.status === 500 || event.status === 503)
+      log.error(
+        { err: event.error?.cause ?? event.error, requestId: event.op.requestId, route: event.route },
+        'request failed',
+      );
+  };
 
 const transmissionsOf = ({ config, log }: Ground): WebOptions['transmissions'] => ({
   dir: join(config.dataDir, 'transmissions'),

@@ -1,6 +1,7 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import ipaddr from 'ipaddr.js';
+import { isAddress } from 'viem/utils';
 import { z } from 'zod';
 
 /** Everything an operator can set. Read once; a wrong value stops the start with every problem listed. */
@@ -23,6 +24,9 @@ const NAME = /^(?=.{1,190}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[
 const ROLES = ['api', 'worker', 'all'];
 /** A thousand dollars for whoever solves a puzzle: more is a slip of the keyboard. */
 const MAX_AGENT_BONUS_CENTS = 100_000;
+
+/** A thousand blocks are hours on the slowest chain. */
+const MAX_CONFIRMATIONS = 1_000;
 
 /** A bucket needs all of these, and none of them says anything alone. */
 const S3_SETTINGS = [
@@ -108,6 +112,7 @@ const Settings = z
     FREEHOLD_LEVEL_GATES: onOff('off'),
     FREEHOLD_ADMIN_SYNC_TOKEN: secret.optional(),
     FREEHOLD_INTERNAL_KEY: secret.optional(),
+    FREEHOLD_SEARCH_URL: httpUrl.transform(withoutSlash).optional(),
     FREEHOLD_TEST_CLOCK: onOff('off'),
     FREEHOLD_ALLOW_PRIVATE_WEBHOOKS: onOff('off'),
     FREEHOLD_TRUST_PROXY: z.string().optional(),
@@ -120,6 +125,25 @@ const Settings = z
     OPENROUTER_BASE_URL: httpUrl.optional(),
     FREEHOLD_OPENAI_COMPATIBLE_URL: httpUrl.optional(),
     FREEHOLD_OPENAI_COMPATIBLE_KEY: z.string().min(1).optional(),
+    FREEHOLD_EVM_RPC_URL: httpUrl
+      .refine((text) => !new URL(text).username && !new URL(text).password, {
+        error: 'must be without a user name or password: a key belongs into its path',
+      })
+      .optional(),
+    FREEHOLD_EVM_TOKEN: z
+      .string()
+      .refine((text) => isAddress(text), {
+        error: 'must be the address of an ERC-20 contract, 0x and 40 hex digits, whose capitals are its checksum',
+      })
+      .optional(),
+    FREEHOLD_EVM_CONFIRMATIONS: z
+      .string()
+      .regex(/^\d{1,4}$/, { error: `must be blocks from 1 to ${MAX_CONFIRMATIONS}` })
+      .default('12')
+      .transform(Number)
+      .refine((blocks) => blocks >= 1 && blocks <= MAX_CONFIRMATIONS, {
+        error: `must be blocks from 1 to ${MAX_CONFIRMATIONS}`,
+      }),
     GITHUB_CLIENT_ID: z.string().min(1).optional(),
     GITHUB_CLIENT_SECRET: z.string().min(1).optional(),
     FREEHOLD_GITHUB_URL: httpUrl.transform(withoutSlash).optional(),
@@ -136,6 +160,10 @@ const Settings = z
   .refine((settings) => new Set(S3_SETTINGS.map((name) => settings[name] === undefined)).size === 1, {
     path: ['FREEHOLD_BACKUP_S3_URL'],
     error: `must be set together with ${['BUCKET', 'ACCESS_KEY', 'SECRET_KEY'].join(', ')} of FREEHOLD_BACKUP_S3`,
+  })
+  .refine((settings) => Boolean(settings.FREEHOLD_EVM_RPC_URL) === Boolean(settings.FREEHOLD_EVM_TOKEN), {
+    path: ['FREEHOLD_EVM_TOKEN'],
+    error: 'must be set together with FREEHOLD_EVM_RPC_URL',
   })
   .refine((settings) => Boolean(settings.GITHUB_CLIENT_ID) === Boolean(settings.GITHUB_CLIENT_SECRET), {
     path: ['GITHUB_CLIENT_SECRET'],
@@ -226,6 +254,13 @@ function githubOf(settings: z.output<typeof Settings>) {
   return { clientId, clientSecret, url: origin, apiUrl: settings.FREEHOLD_GITHUB_API_URL ?? ownApi };
 }
 
+/** Where stable-coins are taken, if they are. */
+function evmOf(settings: z.output<typeof Settings>) {
+  const { FREEHOLD_EVM_RPC_URL: rpcUrl, FREEHOLD_EVM_TOKEN: token } = settings;
+  if (!rpcUrl || !token) return undefined;
+  return { rpcUrl, token, confirmations: settings.FREEHOLD_EVM_CONFIRMATIONS };
+}
+
 /** Where backups are kept, if not in the data directory. */
 function bucketOf(settings: z.output<typeof Settings>) {
   const { FREEHOLD_BACKUP_S3_URL: address, FREEHOLD_BACKUP_S3_BUCKET: bucket } = settings;
@@ -265,10 +300,12 @@ function present(settings: z.output<typeof Settings>) {
       syncToken: settings.FREEHOLD_ADMIN_SYNC_TOKEN,
       internalKey: settings.FREEHOLD_INTERNAL_KEY,
     },
+    searchUrl: settings.FREEHOLD_SEARCH_URL,
     testClock: settings.FREEHOLD_TEST_CLOCK,
     privateWebhooks: settings.FREEHOLD_ALLOW_PRIVATE_WEBHOOKS,
     trustProxy: settings.FREEHOLD_TRUST_PROXY?.split(',').map((range) => range.trim()),
     modelsFile: settings.FREEHOLD_MODELS_FILE,
+    evm: evmOf(settings),
     github: githubOf(settings),
     providers: {
       anthropic: { apiKey: settings.ANTHROPIC_API_KEY, baseUrl: settings.ANTHROPIC_BASE_URL },

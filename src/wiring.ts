@@ -16,12 +16,15 @@ import {
   openDriver,
   openShelf,
 } from './domains/machines/index.ts';
+import type { Ledger } from './domains/ledger/index.ts';
+import { createPayments, MAX_RPC_REPLY_BYTES, RPC_TIME_LIMIT_MS, type Payments } from './domains/payments/index.ts';
 import { AppError } from './kernel/errors.ts';
 import type { Clock } from './kernel/time.ts';
 import { openBlobs } from './platform/blob/index.ts';
 import { systemClock, type TestClock } from './platform/clock.ts';
 import type { Database } from './platform/db.ts';
 import { authorityOf } from './platform/egress/authority.ts';
+import { createFetch } from './platform/fetch.ts';
 import type { Installation } from './platform/installation.ts';
 import type { Jobs } from './platform/jobs/index.ts';
 import type { Log } from './platform/log.ts';
@@ -100,6 +103,17 @@ export function wireCompute(
     hostAddress: () => findAddress(sshHostOf(config.ssh.host, address.url)),
     home: homeOf(config.region),
   });
+}
+
+/** The operator's node may stand anywhere, on this host too. */
+export function wirePayments({ config, installation, log, db, clock }: Ground, ledger: Ledger): Payments {
+  const { send } = createFetch({
+    privateAddresses: 'allowed',
+    timeLimitMs: RPC_TIME_LIMIT_MS,
+    maxReplyBytes: MAX_RPC_REPLY_BYTES,
+  });
+  const { secret } = installation;
+  return createPayments({ db, clock, log, ledger, secret, dir: config.dataDir, evm: config.evm, send });
 }
 
 /** Throws `unconfigured` for a region that there is not. */

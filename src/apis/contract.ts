@@ -31,6 +31,14 @@ export type AddressLimit = { name: string; max: number; windowMs: number };
 /** A secret that a program shows in a header. While the operator has set none, nobody is let in. */
 export type ProgramSecret = { header: string; value: string | undefined; refusal: string };
 
+/** A cookie that lets the operator's browser in, on the routes alone that have it. */
+export type BrowserSession = {
+  cookie: string;
+  stands(op: Op, value: string): Promise<boolean>;
+  /** What a browser without one is shown in the place of the refusal. */
+  signIn(op: Op): Answer;
+};
+
 type Inputs = { params: unknown; query: unknown; body: unknown };
 
 export type RouteSpec<
@@ -55,6 +63,8 @@ export type RouteSpec<
   recognises?: true;
   /** A public route that only lets in who shows this. */
   secret?: ProgramSecret;
+  /** An operator's route that people look at. */
+  session?: BrowserSession;
   /** Any one of these lets a scoped key in. Only for `account` routes. */
   scopes?: readonly Scope[];
   params?: P;
@@ -147,6 +157,8 @@ export type FramedRequest = {
 export type Frame = {
   /** Headers of every reply. */
   headers(request: FramedRequest): Record<string, string>;
+  /** Routes of others that this contract's clients know as its own: their replies have the headers too. */
+  shared: readonly string[];
   /** An answer in the place of the route's. */
   refuse(request: FramedRequest): Answer | undefined;
 };
@@ -170,6 +182,15 @@ export type Api = {
 
 /** Who calls. Throws `unauthenticated` where a credential is wrong, answers anonymous where there is none. */
 export type Authenticate = (credentials: Credentials, op: Op) => Promise<Actor>;
+
+/** The value of a cookie that a request brings. */
+export function cookieIn(headers: RawRequest['headers'], name: string): string | undefined {
+  const pairs = headers['cookie']?.toString().split(';') ?? [];
+  return pairs
+    .map((pair) => pair.trim())
+    .find((pair) => pair.startsWith(`${name}=`))
+    ?.slice(name.length + 1);
+}
 
 export const ok = (body: unknown): Answer => ({ status: 200, body });
 export const created = (body: unknown): Answer => ({ status: 201, body });

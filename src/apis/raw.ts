@@ -6,6 +6,7 @@ import { MINUTE } from '../kernel/time.ts';
 import { failureOf, streamedBody, toAppError, withRawBodies } from '../platform/http.ts';
 import { networkOf, type Limit } from '../platform/limits.ts';
 import type { Api, CountRequest, RawAnswer, RawRoute } from './contract.ts';
+import { frameHeaders } from './framing.ts';
 import type { Edge } from './serve.ts';
 import { refuseHostileJson } from './validate.ts';
 
@@ -35,6 +36,7 @@ export function serveRaw(server: FastifyInstance, api: Api, edge: RawEdge): void
         handler: (request, reply) => answer(edge, route, edge.opOf(edge, request, reply), request, reply),
         errorHandler: (error, request, reply) =>
           refuse(edge, route, edge.opOf(edge, request, reply), reply, toAppError(error)),
+        ...(api.frame && { onSend: frameHeaders(api.frame) }),
       });
     }
   });

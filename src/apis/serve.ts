@@ -10,8 +10,10 @@ import { failureOf, streamedBody, toAppError, withRawBodies } from '../platform/
 import { MAX_KEY_LENGTH, onceOnly } from '../platform/idempotency.ts';
 import { networkOf, type Limit, type RequestLimits } from '../platform/limits.ts';
 import { acceptChannel, closeChannels, createSocketFront } from '../platform/websocket.ts';
+import { asksForPage, hasSession } from './browser-session.ts';
 import { unlessKnown } from './conditional.ts';
-import type { Answer, Api, Authenticate, Frame, FramedRequest, ProgramSecret, Route } from './contract.ts';
+import type { Answer, Api, Authenticate, ProgramSecret, Route } from './contract.ts';
+import { frameHeaders, framed } from './framing.ts';
 import { serveRaw } from './raw.ts';
 import { malformed, refuseHostileJson, refuseHostileText, validate } from './validate.ts';
 
@@ -45,7 +47,8 @@ export type Edge = {
 export function serve(server: FastifyInstance, apis: readonly Api[], edge: Edge): void {
   for (const api of apis) {
     serveRaw(server, api, { ...edge, opOf, keepTrack });
-    const declare = (scope: FastifyInstance, route: Route) =>
+    const declare = (scope: FastifyInstance, route: Route) => {
+      const frame = api.frame ?? apis.find((other) => other.frame?.shared.includes(route.path))?.frame;
       scope.route({
         method: route.method,
         url: route.path,
@@ -53,8 +56,9 @@ export function serve(server: FastifyInstance, apis: readonly Api[], edge: Edge)
         handler: (request, reply) => answer(edge, api, route, request, reply),
         errorHandler: (error, request, reply) =>
           send(edge, api, opOf(edge, request, reply), route.path, reply, toAppError(error)),
-        ...(api.frame && { onSend: frameHeaders(api.frame) }),
+        ...(frame && { onSend: frameHeaders(frame) }),
       });
+    };
     for (const route of api.routes) if (!route.stream) declare(server, route);
     withRawBodies(server, (scope) => {
       for (const route of api.routes) if (route.stream) declare(scope, route);
@@ -97,22 +101,13 @@ async function answer(
     op = { ...anonymous, actor: await admit(edge, api, route, request, anonymous) };
     result = await perform(edge, route, request, op, readInput(route, request, reply));
   } catch (error) {
+    if (route.session && isAppError(error, 'unauthenticated') && asksForPage(request))
+      return respond(edge, op, route.path, reply, route.session.signIn(op));
     return send(edge, api, op, route.path, reply, failureOf(error, op));
   }
   if (result.upgrade) return upgrade(edge, api, op, route.path, reply, result.upgrade);
   return respond(edge, op, route.path, reply, result);
 }
-
-const framed = (request: FastifyRequest, reply: FastifyReply): FramedRequest => ({
-  method: request.method,
-  path: request.url.split('?', 1)[0] ?? '/',
-  headers: request.headers,
-  body: request.body,
-  tookMs: reply.elapsedTime,
-});
-
-const frameHeaders = (frame: Frame) => async (request: FastifyRequest, reply: FastifyReply) =>
-  void reply.headers(frame.headers(framed(request, reply)));
 
 function upgrade(
   edge: Edge,
@@ -147,6 +142,7 @@ async function admit(edge: Edge, api: Api, route: Route, request: FastifyRequest
   if (route.access === 'public')
     return route.recognises && hasCredential(request) ? identify(edge, request, op) : op.actor;
   if (route.access === 'operator' && isFromThisHost(request)) return op.actor;
+  if (await hasSession(route.session, request, op)) return { kind: 'admin' };
   if (route.access !== 'account') return requireAdmin(edge, request, op);
   const actor = await identify(edge, request, op);
   if (actor.kind !== 'account') throw new AppError('unauthenticated', 'Invalid API key');

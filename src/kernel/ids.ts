@@ -26,6 +26,7 @@ const PREFIX = {
   subscription: 'sub_',
   delivery: 'msg_',
   transfer: '',
+  topup: '',
   listing: '',
   escrow: '',
   gridTask: '',
@@ -50,6 +51,7 @@ export type SnapshotId = Id<'snapshot'>;
 export type SandboxId = Id<'sandbox'>;
 export type ServerId = Id<'server'>;
 export type TransferId = Id<'transfer'>;
+export type TopupId = Id<'topup'>;
 export type ListingId = Id<'listing'>;
 export type EscrowId = Id<'escrow'>;
 export type GridTaskId = Id<'gridTask'>;

@@ -1,6 +1,7 @@
 import { BACKUP_KEPT_MS, GRACE_MS, MAX_BACKUPS, MAX_SERVERS, PLANS } from '../domains/compute/index.ts';
+import { LEAST_USD, MAX_OPEN, MOST_USD, OPEN_MS, WATCHED_MS } from '../domains/payments/index.ts';
 import { toDecimal, type Usd } from '../kernel/money.ts';
-import { DAY } from '../kernel/time.ts';
+import { DAY, HOUR } from '../kernel/time.ts';
 import { list, shell, table, text, type Section } from './prose.ts';
 
 const MIB_PER_GIB = 1_024;
@@ -12,6 +13,7 @@ const dollars = (amount: Usd): string => `$${toDecimal(amount, 'USD').replace(/\
 /** What an agent must know to rent computers, in the order in which it does it. */
 export const serverSections = (url: string): Section[] => [
   servers(url),
+  topups(url),
   care(url),
   backups(url),
   instances(url),
@@ -33,7 +35,8 @@ const servers = (url: string): Section => ({
     text(
       'The reply is `{"accessToken", "user": {"id", "email", "balance"}}`. Send the token with every other request as',
       '`Authorization: Bearer TOKEN`. It holds for 15 minutes: on any 401, log in again with `POST /auth/login` and repeat',
-      'the request once. Whoever runs this server credits the account. The balance must cover the first hour, else it is a 402:',
+      'the request once. The balance must cover the first hour, else it is a 402; `POST /billing/topups` (below), or whoever runs',
+      'this server, brings money in:',
     ),
     shell(
       `curl -s ${url}/billing -H "Authorization: Bearer $TOKEN"`,
@@ -68,6 +71,35 @@ const servers = (url: string): Section => ({
   ],
 });
 
+const topups = (url: string): Section => ({
+  id: 'topups',
+  title: 'Top up with a stable-coin',
+  blocks: [
+    text(
+      'Where whoever runs this server takes a stable-coin, you bring money in by yourself: `accepts` says which coin, by the',
+      'address of its contract (`token`) on which chain (`chainId`); null says that none is taken, and then the `POST` is a 503.',
+      'Ask for a top-up and send the coin to its address, as many coins as dollars, from any wallet on that chain:',
+    ),
+    shell(
+      `curl -s ${url}/billing/topups -H "Authorization: Bearer $TOKEN"`,
+      `curl -s ${url}/billing/topups -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\`,
+      `  -d '{"amountUsd": "25.00", "coin": "USDC"}'`,
+      `curl -s ${url}/billing/topups/$TOPUP_ID -H "Authorization: Bearer $TOKEN"`,
+    ),
+    text(
+      'The reply is `{"id", "address", "amount", "expiresAt", "status", …}`. The status is `pending` until a payment is on the chain,',
+      '`confirming` until `confirmationsNeeded` blocks stand on it, and `paid` when it is credited; `expired` when none has come',
+      'in time. Ask every 15 seconds. Servers that were suspended for want of money come back by themselves.',
+    ),
+    list(
+      `From ${LEAST_USD} to ${MOST_USD} dollars at a time, with at most two decimals; another coin or amount is a 400.`,
+      '`receivedUsd` is what was credited: what arrives, a dollar for a coin, whether it is less, more, or comes in parts.',
+      `A payment is waited for ${OPEN_MS / HOUR} hours. A later one is credited too, up to ${WATCHED_MS / DAY} days after that; what comes still later, another coin, or the same coin on another chain is not.`,
+      `An address belongs to one top-up. ${MAX_OPEN} may wait for a payment at a time, else it is a 409.`,
+    ),
+  ],
+});
+
 const care = (url: string): Section => ({
   id: 'server-care',
   title: 'What servers cost and how they live',
@@ -76,7 +108,7 @@ const care = (url: string): Section => ({
       'Each hour is paid when it begins, from the moment it is `ACTIVE`, at the price of its deployment, which never changes. The hour of the `DELETE` is the last.',
       `Where the next hour is not there, the server is \`SUSPENDED\`: it is off within seconds, its disk is kept, and it costs nothing. A top-up starts it again by itself; after ${GRACE_DAYS} days it is destroyed.`,
       'Money is decimal text: parse it as decimal, never as a float.',
-      `An account may have ${MAX_SERVERS.hourly} servers: then it is a 403; \`/docs/custom-requests\` says whom to ask for more. \`POST /servers/bulk\` deploys up to 10, all or none.`,
+      `An account may have ${MAX_SERVERS.hourly} servers, unless whoever runs this server has set another number for it: then it is a 403; \`/docs/custom-requests\` says whom to ask for more. \`POST /servers/bulk\` deploys up to 10, all or none.`,
       'What is installed stays, over reboots, and over restarts of this platform and of its host. `/etc/rc.local`, where there is one that may be executed, runs at each start; what it prints is in `GET /servers/ID/console`.',
       '`POST /servers/ID/reboot`, `stop` and `start` do what they say. A server that you have stopped is paid for, because its disk and its address stay yours.',
       '`PUT /servers/ID/ssh-key` changes the key that root comes in by; a password opens it no more after that.',
@@ -129,8 +161,8 @@ export const customRequests = (): Section => ({
       'address, and tell them your account’s id (`GET /auth/me`), what you need, for how long, and why.',
     ),
     list(
-      `More than ${MAX_SERVERS.hourly} servers: the limit is the same for every account here. Destroy one first, or ask whether you may have a second account.`,
-      'Credit: they add it with `POST /v1/admin/credits`; suspended servers come back by themselves within seconds.',
+      `More than ${MAX_SERVERS.hourly} servers, or ${MAX_SERVERS.monthly} instances: they set another number for your account with \`PUT /v1/admin/accounts/ID/limits\`.`,
+      'Credit, where no stable-coin is taken or you have none: they add it with `POST /v1/admin/credits`; suspended servers come back by themselves within seconds.',
       'An account that is suspended: every request but a look is a 403, and its servers are off, with their disks kept. They say why, and release it.',
       `A plan, a region, or backups for longer than ${KEPT_DAYS} days: restore before that, and back up again.`,
     ),
@@ -167,5 +199,7 @@ export const agentText = (url: string): string =>
     '4. GET /servers/ID every 5 seconds until "status" is "ACTIVE" or "ERROR". Then SSH as root to ssh.host, ssh.port.',
     '5. POST /backups {"serverId"} -> 202, AVAILABLE after minutes, kept 7 days; POST /backups/ID/restore -> a new server.',
     '6. DELETE /servers/ID -> 202. It costs nothing after that hour. Destroy what you no longer need.',
-    'On 402 ask for a top-up. On 429 and 503 wait for Retry-After. Use an Idempotency-Key header on each POST.',
+    'On 402 top up: GET /billing/topups -> "accepts": which stable-coin, or null (then ask whoever runs the server);',
+    '   POST /billing/topups {"amountUsd": "25.00", "coin"} -> 201 {"address", "chainId", "token"}: send the coin there.',
+    'On 429 and 503 wait for Retry-After. Use an Idempotency-Key header on each POST.',
   ].join('\n');

@@ -30,6 +30,10 @@ export type Page = {
   /** Files in `assets` that this page has beside the common style. */
   style: string;
   script?: string;
+  /** It may send a form to this server. */
+  sendsForm?: true;
+  /** A browser loads it anew after this time. */
+  refreshSeconds?: number;
   body: Html;
 };
 
@@ -49,6 +53,7 @@ export function renderPage(page: Page): Answer {
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta name="color-scheme" content="light dark" />
         <meta name="description" content="${page.description}" />
+        ${page.refreshSeconds !== undefined && html`<meta http-equiv="refresh" content="${page.refreshSeconds}" />`}
         <title>${page.title}</title>
         ${page.hidden && html`<meta name="robots" content="noindex" />`}
         ${page.url !== undefined && preview(page, page.url)}
@@ -61,7 +66,7 @@ export function renderPage(page: Page): Answer {
   return {
     status: 200,
     body: document.markup,
-    headers: { 'content-type': 'text/html; charset=utf-8', ...safetyHeaders(style, script) },
+    headers: { 'content-type': 'text/html; charset=utf-8', ...safetyHeaders(page, style, script) },
   };
 }
 
@@ -88,14 +93,14 @@ const pictureTags = ({ url, alt }: NonNullable<Page['picture']>): Html =>
     <meta name="twitter:image:alt" content="${alt}" />`;
 
 /** Only this page's own style and script run, and it talks to this server only. */
-const safetyHeaders = (style: string, script: string | undefined): Record<string, string> => ({
+const safetyHeaders = ({ sendsForm }: Page, style: string, script: string | undefined): Record<string, string> => ({
   'content-security-policy': [
     "default-src 'none'",
     `style-src ${sha256(style)}`,
     ...(script ? [`script-src ${sha256(script)}`, "connect-src 'self'"] : []),
     'img-src data:',
     "base-uri 'none'",
-    "form-action 'none'",
+    sendsForm ? "form-action 'self'" : "form-action 'none'",
     "frame-ancestors 'none'",
   ].join('; '),
   'x-content-type-options': 'nosniff',

@@ -5,10 +5,12 @@ import type { Scope } from '../../src/kernel/op.ts';
 import { registerNode, publish } from '../grid/node.ts';
 import { startApis, type Agent } from '../harness/apis.ts';
 import { systemOp } from '../harness/op.ts';
+import { startStillChain } from '../payments/between.ts';
 import { sampleQuery } from './sample.ts';
 
 /** One world for every route of every contract, and how a resource comes to be in it for each path with ids in it. */
-export const world = await startApis();
+const chain = await startStillChain();
+export const world = await startApis({ evm: { rpcUrl: chain.url, token: chain.token, confirmations: 3 } });
 export const [caller, other] = [await world.register('caller'), await world.register('other')];
 // Who calls the grid acts as its node.
 for (const { key } of [caller, other]) await registerNode(world, undefined, { as: key });
@@ -35,6 +37,7 @@ const RESOURCE: Record<string, (owner: Agent) => Promise<string>> = {
   '/v1/tasks/:id/cancel': async (owner) => `/v1/tasks/${await newTask(owner)}/cancel`,
   // Samples are nobody's; what is not there is not there for anybody.
   '/api/v1/samples/:dataset/:sample_id/download': async () => '/api/v1/samples/starter/none/download',
+  '/billing/topups/:id': async (owner) => `/billing/topups/${await newTopup(owner)}`,
   '/v1/compute/:id': async (owner) => `/v1/compute/${await instanceOf(owner)}`,
   '/v1/compute/:id/ssh-key': async (owner) => `/v1/compute/${await instanceOf(owner)}/ssh-key`,
   '/v1/a2a/tasks/:task_id': async (owner) => `/v1/a2a/tasks/${await gridTaskOf(owner)}`,
@@ -107,6 +110,10 @@ async function newServer({ key, accountId }: Agent): Promise<string> {
   await world.credit(accountId, 10);
   const body = { label: 'mine', planId: 'vc2-1c-1gb', regionId: 'ams' };
   return (await world.call('POST', '/servers', { key, body })).body.server.id;
+}
+
+async function newTopup({ key }: Agent): Promise<string> {
+  return (await world.call('POST', '/billing/topups', { key, body: { amountUsd: '5', coin: 'USDC' } })).body.id;
 }
 
 const backups = new Map<Agent, Promise<string>>();

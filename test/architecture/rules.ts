@@ -5,6 +5,7 @@ const STANDS_ON: Record<string, string[]> = {
   sandboxes: ['machines', 'ledger'],
   compute: ['machines', 'ledger'],
   environments: ['machines', 'ledger'],
+  payments: ['ledger'],
   apps: ['machines', 'ledger'],
   models: ['ledger'],
   tasks: ['machines', 'models', 'ledger'],

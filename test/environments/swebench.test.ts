@@ -1,27 +1,12 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { must } from '../../src/platform/run.ts';
-import { start } from '../cli/freehold.ts';
-import { eventually, request, type Agent } from '../harness/agent.ts';
-import { testServer, type TestServer } from '../harness/server.ts';
-import { prepareTestHost } from '../machines/host.ts';
 import { temporaryFolder } from './datasets-world.ts';
+import { repository, swebenchWorld, type SwebenchWorld } from './swebench-world.ts';
 
-let server: TestServer;
-let agent: Agent;
-beforeAll(async () => {
-  await prepareTestHost();
-  server = await testServer();
-  agent = await server.agent(500);
-}, 900_000);
-afterAll(() => server.stop());
-
-const call = (method: string, path: string, body?: object) =>
-  request(server.url, method, path, { key: agent.key, ...(body && { body }) });
-// oxlint-disable-next-line typescript/no-explicit-any -- replies are read as a client reads them
-const polled = (path: string, done: (body: any) => boolean) =>
-  eventually(async () => (await call('GET', path)).body, done);
+let world: SwebenchWorld;
+beforeAll(async () => void (world = await swebenchWorld()), 900_000);
+afterAll(() => world.server.stop());
 
 const TEST = `import unittest
 from lib.adder import add
@@ -33,47 +18,35 @@ class Adding(unittest.TestCase):
 const MORE = `${TEST}
     def test_negative(self):
         self.assertEqual(add(-1, -1), -2)
-`;
-const BROKEN = 'def add(a, b):\n    return abs(a) + abs(b)\n';
-const FIXED = 'def add(a, b):\n    return a + b\n';
 
-/** A repository of two commits, and the sample that lies between them; its tests come with the second. */
-async function repository(folder: string) {
-  const dir = join(folder, 'acme', 'adder');
-  await mkdir(join(dir, 'lib'), { recursive: true });
-  await mkdir(join(dir, 'tests'));
-  const git = (...args: string[]) =>
-    must(['git', '-c', 'user.name=a', '-c', 'user.email=a@localhost', ...args], { cwd: dir });
-  const write = (path: string, text: string) => writeFile(join(dir, path), text);
-  await git('init', '--quiet');
-  for (const path of ['lib/__init__.py', 'tests/__init__.py', 'conftest.py']) await write(path, '');
-  await write('lib/adder.py', BROKEN);
-  await write('tests/test_adder.py', TEST);
-  await write('tests/test_old.py', 'import unittest\n');
-  await git('add', '.');
-  await git('commit', '--quiet', '-m', 'before');
-  const commit = (await git('rev-parse', 'HEAD')).trim();
-  await write('lib/adder.py', FIXED);
-  const patch = await git('diff');
-  await git('checkout', '--quiet', '.');
-  await write('tests/test_adder.py', MORE);
-  await git('rm', '--quiet', 'tests/test_old.py');
-  await git('add', '.');
-  return {
-    instance_id: 'acme__adder-1',
+    @unittest.skip("no such machine")
+    def test_exotic(self):
+        pass
+`;
+const NAME = 'tests.test_adder.Adding)';
+
+/** A repository whose tests come with the patch; one of them is removed by it. */
+const adder = (folder: string) =>
+  repository(folder, {
+    id: 'acme__adder-1',
     repo: 'acme/adder',
-    base_commit: commit,
-    problem_statement: 'Negative numbers are added wrongly.',
-    patch,
-    test_patch: await git('diff', '--cached'),
-    FAIL_TO_PASS: JSON.stringify(['test_negative (tests.test_adder.Adding)']),
-    PASS_TO_PASS: ['test_small (tests.test_adder.Adding)'],
-  };
-}
+    before: {
+      'lib/__init__.py': '',
+      'lib/adder.py': 'def add(a, b):\n    return abs(a) + abs(b)\n',
+      'conftest.py': '',
+      'tests/__init__.py': '',
+      'tests/test_adder.py': TEST,
+      'tests/test_old.py': 'import unittest\n',
+    },
+    solution: { 'lib/adder.py': 'def add(a, b):\n    return a + b\n' },
+    tests: { 'tests/test_adder.py': MORE, 'tests/test_old.py': null },
+    FAIL_TO_PASS: JSON.stringify([`test_negative (${NAME}`]),
+    PASS_TO_PASS: [`test_small (${NAME}`],
+  });
 
 test('SWE-bench samples run in their repository, with the tests of the patch there only when work is graded', async () => {
   const folder = await temporaryFolder();
-  const sample = await repository(folder);
+  const { dir: _dir, ...sample } = await adder(folder);
   const lines = [
     sample,
     { ...sample, instance_id: 'acme__adder-2', PASS_TO_PASS: [] },
@@ -81,17 +54,12 @@ test('SWE-bench samples run in their repository, with the tests of the patch the
     { ...sample, instance_id: 'acme__nowhere-1', repo: 'acme/nowhere' },
     { ...sample, instance_id: 'acme__adder-4', base_commit: '0123456789abcdef' },
     { ...sample, instance_id: 'acme__adder-5', base_commit: '--output=/tmp/x' },
+    { ...sample, instance_id: 'acme__adder-6', FAIL_TO_PASS: [`test_negative (${NAME}`, `test_exotic (${NAME}`] },
   ];
-  await writeFile(join(folder, 'swe.jsonl'), lines.map((line) => JSON.stringify(line)).join('\n'));
   const setup = join(folder, 'setup');
   await mkdir(setup);
   await writeFile(join(setup, 'acme__adder-2.sh'), 'echo prepared > built.txt; echo made > /etc/made\n');
-  const cli = (args: string[]) =>
-    start(args, { FREEHOLD_URL: server.url, FREEHOLD_ADMIN_KEY: server.adminKey, HOME: '/nonexistent' }).ended;
-  const more = ['--repositories', folder, '--setup', setup, '--json'];
-  const imported = await cli(['datasets', 'import', join(folder, 'swe.jsonl'), '--format', 'swebench', ...more]);
-  expect([imported.code, imported.err]).toEqual([0, '']);
-  const results: { sample_id: string; state: string; reason: string | null }[] = JSON.parse(imported.out).results;
+  const results = await world.import('swe', lines, ['--repositories', folder, '--setup', setup]);
   expect(results.map(({ sample_id: id, state, reason }) => [id, state, reason])).toEqual([
     ['acme__adder-1', 'unchecked', null],
     ['acme__adder-2', 'unchecked', null],
@@ -99,54 +67,46 @@ test('SWE-bench samples run in their repository, with the tests of the patch the
     ['acme__nowhere-1', 'not_runnable', expect.stringContaining('There is no repository acme/nowhere')],
     ['acme__adder-4', 'not_runnable', expect.stringContaining('git read-tree')],
     ['acme__adder-5', 'not_runnable', 'It names no repository and commit'],
+    ['acme__adder-6', 'unchecked', null],
   ]);
-  const states = await eventually(
-    async () => JSON.parse((await cli(['datasets', 'status', 'swe', '--json'])).out).samples as typeof results,
-    (samples) => samples.every(({ state }) => state !== 'unchecked'),
-    500_000,
-    1_000,
+  const states = Object.fromEntries(
+    (await world.checked('swe')).map((one) => [one.sample_id, one.reason ?? one.state]),
   );
-  expect(states.slice(0, 3).map(({ state, reason }) => [state, reason])).toEqual([
-    ['offered', null],
-    ['offered', null],
-    ['rejected', 'It has no solution that could be run'],
-  ]);
+  expect(states).toMatchObject({
+    'acme__adder-1': 'offered',
+    'acme__adder-2': 'offered',
+    'acme__adder-3': 'It has no solution that could be run',
+    // What is skipped has not passed.
+    'acme__adder-6': expect.stringContaining('Its solution does not pass'),
+  });
   for (const id of ['acme__adder-1', 'acme__adder-2']) await solvedAndFaked(id);
 }, 700_000);
 
-/** The same session is graded three times: untouched and dressed up, then solved. */
+/** The same session is graded three times: dressed up, untouched, then solved. */
 async function solvedAndFaked(id: string): Promise<void> {
-  const { body } = await call('POST', '/sessions', { dataset: 'swe', sample_id: id });
-  const path = `/sessions/${body.session_id}`;
-  expect(await polled(path, ({ status }) => status !== 'creating')).toMatchObject({ status: 'ready' });
-  const run = async (command: string) => {
-    const { body: begun } = await call('POST', `${path}/exec`, { command });
-    return polled(`${path}/interactions/${begun.interaction_id}`, ({ exit_code: code }) => code !== null);
-  };
-  const graded = async () => {
-    const { body: job } = await call('POST', `${path}/verify`);
-    const done = await polled(`${path}/verify/${job.job_id}`, ({ status }) => /completed|error/.test(status));
-    expect(done.error).toBeNull();
-    return done.result;
-  };
+  const work = await world.open('swe', id);
   const built = id === 'acme__adder-2';
-  const looked = await run('pwd; git log --oneline | wc -l; cat built.txt /etc/made 2>/dev/null; ls tests');
+  const looked = await work.run('pwd; git log --oneline | wc -l; cat built.txt /etc/made 2>/dev/null; ls tests');
   expect(looked.stdout).toBe(
     `/testbed\n1\n${built ? 'prepared\nmade\n' : ''}__init__.py\ntest_adder.py\ntest_old.py\n`,
   );
-  expect((await run('grep -rn test_negative . /tests')).stdout).toBe('');
-  const name = 'tests.test_adder.Adding)';
-  const toPass = built ? [] : [`test_small (${name}`];
-  await run('rm -rf tests && ln -s /logs/verifier tests; (while :; do sleep 1; done) & exit 0');
-  expect(await graded()).toMatchObject({ is_success: false });
-  await run('rm -f tests; git checkout -q tests; echo "" > tests/test_adder.py');
-  expect(await graded()).toMatchObject({ is_success: false, passes: toPass, failures: [`test_negative (${name}`] });
-  await run(`sed -i 's/abs(a) + abs(b)/a + b/' lib/adder.py`);
-  expect(await graded()).toMatchObject({
+  expect((await work.run('grep -rn test_negative . /tests')).stdout).toBe('');
+  const toPass = built ? [] : [`test_small (${NAME}`];
+  await work.run('rm -rf tests && ln -s /logs/verifier tests; (while :; do sleep 1; done) & exit 0');
+  expect(await work.graded()).toMatchObject({ is_success: false, resolution: 'RESOLVED_NO' });
+  await work.run('rm -f tests; git checkout -q tests; echo "" > tests/test_adder.py');
+  expect(await work.graded()).toMatchObject({
+    is_success: false,
+    passes: toPass,
+    failures: [`test_negative (${NAME}`],
+  });
+  await work.run(`sed -i 's/abs(a) + abs(b)/a + b/' lib/adder.py`);
+  expect(await work.graded()).toMatchObject({
     is_success: true,
-    passes: [`test_negative (${name}`, ...toPass],
+    resolution: 'RESOLVED_FULL',
+    passes: [`test_negative (${NAME}`, ...toPass],
     failures: [],
   });
-  expect((await call('GET', `${path}/diff`)).body).toMatch(/^\+ {4}return a \+ b$/m);
-  await call('DELETE', path);
+  expect(await work.diff()).toMatch(/^\+ {4}return a \+ b$/m);
+  await work.close();
 }

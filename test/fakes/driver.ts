@@ -1,5 +1,6 @@
 import { Duplex, Readable } from 'node:stream';
 import type { MachineDriver, Usage } from '../../src/domains/machines/index.ts';
+import type { CopyName } from '../../src/domains/machines/drivers/driver.ts';
 import { MachineLost } from '../../src/domains/machines/init/index.ts';
 
 const IDLE: Usage = {
@@ -17,7 +18,7 @@ const IDLE: Usage = {
 export type ListedMachines = MachineDriver & {
   /** What is on the host, by id; tests may change it as a crash or a reboot would. */
   readonly present: Map<string, 'running' | 'paused' | 'remains'>;
-  readonly copies: Set<string>;
+  readonly copies: Set<CopyName>;
   /** Machines that another version made. */
   readonly outdated: Set<string>;
   /** What was asked of it, in order, as `verb id`. */
@@ -32,7 +33,7 @@ export type ListedMachines = MachineDriver & {
 /** A host whose machines only exist on its list, for tests of what is above a driver; it runs no commands. */
 export function listedMachines(): ListedMachines {
   const present: ListedMachines['present'] = new Map();
-  const copies = new Set<string>();
+  const copies = new Set<CopyName>();
   const outdated = new Set<string>();
   const asked: string[] = [];
   const host = { memoryMb: 16_384, diskGb: 100, freeDiskGb: 100, diskSizeGb: 100 };
@@ -54,6 +55,7 @@ export function listedMachines(): ListedMachines {
     holds,
     name: 'listed',
     place: 'test-host',
+    hostStart: 'the first',
     tier: 'container',
     runtime: 'none',
     baseImage: 'base-0123456789abcdef',
@@ -73,20 +75,20 @@ export function listedMachines(): ListedMachines {
     boot: async ({ id }) => become('boot', id, 'running'),
     setRules: async (id) => void asked.push(`setRules ${id}`),
     openGate: async () => ({ close: () => {} }),
-    snapshot: async (id, snapshot) => {
+    snapshot: async (id, copy) => {
       asked.push(`snapshot ${id}`);
-      copies.add(snapshot);
+      copies.add(copy);
       return { bytes: 1_048_576 };
     },
-    exportSnapshot: (snapshot) => Readable.from([Buffer.from(`disk of ${snapshot}`)]),
-    importSnapshot: async (snapshot, content) => {
+    exportSnapshot: (copy) => Readable.from([Buffer.from(`disk of ${copy}`)]),
+    importSnapshot: async (copy, { content }) => {
       const chunks: Uint8Array[] = [];
       for await (const chunk of content) chunks.push(chunk);
       asked.push(`importSnapshot ${Buffer.concat(chunks).toString()}`);
-      copies.add(snapshot);
+      copies.add(copy);
       return { bytes: 1_048_576 };
     },
-    removeSnapshot: async (snapshot) => void copies.delete(snapshot),
+    removeSnapshot: async (copy) => void copies.delete(copy),
     snapshots: async () => [...copies],
     usage: async (id) => (isUp(id) ? { ...IDLE, memoryBytes: holds.get(id) ?? IDLE.memoryBytes } : undefined),
     isCurrent: async (id) => !outdated.has(id),

@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { escrow as escrowAccount } from '../../src/domains/ledger/index.ts';
 import type { EscrowId } from '../../src/kernel/ids.ts';
 import { MINUTE, SECOND } from '../../src/kernel/time.ts';
-import { startApis, statusesOf } from '../harness/apis.ts';
+import { ADMIN_KEY, startApis, statusesOf } from '../harness/apis.ts';
 import { accountOp, systemOp } from '../harness/op.ts';
 import { accountOf, balanceOf, expectSound, has } from './money.ts';
 import { nodeWith, publish, registerNode, type TestNode } from './node.ts';
@@ -100,6 +100,27 @@ describe('hiring by capability', () => {
       'lower_max_price',
     ]);
     expect(await balanceOf(world, poor)).toBe(20);
+  });
+
+  test('keeps which program hired, for the receipt and the operator’s figures', async () => {
+    const [buyer, seller] = [await registerNode(world), await registerNode(world)];
+    await publish(seller, { label: 'image_describer', price: 0.1 });
+    const hires = ['my-editor', 'my-editor', 'another'].map((integration) =>
+      hire(buyer, { capability: 'image-describer', integration }),
+    );
+    const [first] = await Promise.all(hires);
+    const { task } = (await buyer.call('GET', `/v1/tasks/${first?.body.task_id}/receipt`)).body;
+    expect(task).toMatchObject({ protocol: 'mcp', integration: 'my-editor' });
+    const { integrations } = (await world.call('GET', '/v1/admin/metrics', { key: ADMIN_KEY })).body;
+    expect(integrations).toEqual(
+      expect.arrayContaining([
+        { integration: 'my-editor', tasks: 2 },
+        { integration: 'another', tasks: 1 },
+      ]),
+    );
+    const direct = await buyer.call('POST', '/v1/tasks/create', { skill_id: task.skill_id, input_data: {} });
+    const receipt = await buyer.call('GET', `/v1/tasks/${direct.body.task_id}/receipt`);
+    expect(receipt.body.task).toMatchObject({ protocol: 'grid', integration: null });
   });
 
   test('never hires the buyer itself', async () => {

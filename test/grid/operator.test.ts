@@ -1,5 +1,6 @@
 import { pbkdf2Sync } from 'node:crypto';
 import { afterAll, describe, expect, test } from 'vitest';
+import { requestLimits } from '../../src/platform/limits.ts';
 import { ADMIN_KEY, startApis, SYNC_TOKEN } from '../harness/apis.ts';
 import { nodeWith, publish, registerNode } from './node.ts';
 
@@ -28,6 +29,29 @@ describe('a node of another system', () => {
     expect((await node.call('GET', '/v1/account')).status).toBe(200);
     const { body: books } = await world.call('GET', '/v1/admin/ledger/reconcile', { key: ADMIN_KEY });
     expect(books.valid).toBe(true);
+  });
+
+  test('costs whoever guesses its key ten guesses a minute, and at most a few at once', async () => {
+    const limited = await startApis({ limits: requestLimits, over: world });
+    // Of another secret, and as dear as such a hash may be made.
+    const dear = `$pbkdf2-sha256$900000$${'a'.repeat(22)}$${'b'.repeat(43)}`;
+    await sync({ id: 'guessed', api_key_hash: dear });
+    const guess = (n: number) =>
+      limited.call('GET', '/v1/node/me', {
+        headers: { 'x-api-key': `bn_guessed_${n.toString(16).padStart(32, '0')}` },
+      });
+    const together = await Promise.all(Array.from({ length: 30 }, (_, n) => guess(n)));
+    const counts = Object.groupBy(together, ({ status }) => status);
+    expect(Object.keys(counts).toSorted()).toEqual(['401', '503']);
+    expect(counts[401]?.length).toBeLessThanOrEqual(8);
+    expect(Number(counts[503]?.[0]?.headers.get('retry-after'))).toBeGreaterThan(0);
+    let last = 401;
+    for (let n = 30; n < 45 && last === 401; n++) last = (await guess(n)).status;
+    expect(last).toBe(429);
+    const begun = performance.now();
+    for (let n = 50; n < 60; n++) expect((await guess(n)).status).toBe(429);
+    expect(performance.now() - begun).toBeLessThan(5_000); // nothing is derived any more
+    await limited.close();
   });
 
   test('is changed where something is said of it', async () => {

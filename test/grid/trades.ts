@@ -1,7 +1,7 @@
 import type { Op } from '../../src/kernel/op.ts';
 import type { Reply, TestApis } from '../harness/apis.ts';
 import { systemOp } from '../harness/op.ts';
-import { publish, registerNode, type TestNode } from './node.ts';
+import { nodeWith, publish, registerNode, type TestNode } from './node.ts';
 
 export const HOUR_MS = 3_600_000;
 export const PROOF = 'a'.repeat(64);
@@ -53,10 +53,24 @@ export function must({ status, body }: Reply): Reply['body'] {
   return body;
 }
 
+const SWEEPS = ['grid.settle', 'grid.judge', 'grid.judge-played', 'grid.refund-overdue'];
+
 const opOf = (world: TestApis): Op => systemOp(world.clock.now());
+
+/** One run of one sweep. */
+export async function runSweep(world: TestApis, name: string): Promise<number> {
+  const found = world.grid.sweeps.find((each) => each.name === name);
+  if (!found) throw new Error(`there is no sweep ${name}`);
+  return found.runDue(opOf(world));
+}
+
+/** A node that only plays. */
+export async function sandboxNode(world: TestApis): Promise<TestNode> {
+  const { body } = await world.call('POST', '/v1/sandbox/nodes', { body: {} });
+  return nodeWith(world, body.node_id, body);
+}
 
 /** Does whatever is due, as the sweeps do. */
 export async function sweep(world: TestApis): Promise<void> {
-  for (const { name, runDue } of world.grid.sweeps)
-    if (['grid.settle', 'grid.judge', 'grid.refund-overdue'].includes(name)) while ((await runDue(opOf(world))) > 0);
+  for (const { name, runDue } of world.grid.sweeps) if (SWEEPS.includes(name)) while ((await runDue(opOf(world))) > 0);
 }

@@ -15,6 +15,12 @@ import { createIdentity, type Identity, type IdentityDeps } from '../../src/doma
 import { createLedger, type Ledger } from '../../src/domains/ledger/index.ts';
 import { createImages, createMachines, createSsh, openShelf, type Machines } from '../../src/domains/machines/index.ts';
 import { openModels } from '../../src/domains/models/index.ts';
+import {
+  createPayments,
+  MAX_RPC_REPLY_BYTES,
+  type EvmSettings,
+  type Payments,
+} from '../../src/domains/payments/index.ts';
 import { createSandboxes, type Sandboxes } from '../../src/domains/sandboxes/index.ts';
 import { createTasks } from '../../src/domains/tasks/index.ts';
 import { createWebhooks, type Webhooks } from '../../src/domains/webhooks/index.ts';
@@ -26,6 +32,7 @@ import { createHttpServer } from '../../src/platform/http.ts';
 import { noRequestLimits, type RequestLimits } from '../../src/platform/limits.ts';
 import { openBlobs } from '../../src/platform/blob/index.ts';
 import { createLog } from '../../src/platform/log.ts';
+import { dashboardPages } from '../../src/web/dashboard/index.ts';
 import { webApi } from '../../src/web/index.ts';
 import { listedMachines } from '../fakes/driver.ts';
 import { listedSsh } from '../fakes/ssh.ts';
@@ -49,12 +56,15 @@ export type TestApis = {
   origin: string;
   apis: readonly Api[];
   db: Database;
+  /** The same database as its owner, who may change what the ledger has written. */
+  ownerUrl: string;
   identity: Identity;
   ledger: Ledger;
   machines: Machines;
   environments: Environments;
   sandboxes: Sandboxes;
   compute: Compute;
+  payments: Payments;
   grid: Grid;
   webhooks: Webhooks;
   /** Real time, and as much more as a test asks for. */
@@ -80,6 +90,8 @@ type Options = {
   levelGates?: boolean;
   /** Where what the operator has written is. */
   transmissionsDir?: string;
+  /** Where stable-coins are taken. */
+  evm?: EvmSettings;
   /** Stands beside this one, over the same database, as a second process does. */
   over?: TestApis;
 };
@@ -94,21 +106,23 @@ export async function startApis(options: Options = {}): Promise<TestApis> {
     reportPolicy = 'distinct',
     levelGates = false,
     transmissionsDir = '/nonexistent',
+    evm,
     over,
   } = options;
   const own = over ? undefined : await testDatabase();
-  const db = over?.db ?? own?.db;
-  assert(db, 'there is a database');
+  const { db, ownerUrl } = over ?? own ?? {};
+  assert(db && ownerUrl !== undefined, 'there is a database');
   const secret = Buffer.alloc(32, 9);
   const clock = shiftedClock();
-  const domains = await wire({ db, limits, agentBonusCents, github, secret, clock, reportPolicy, levelGates });
+  const domains = await wire({ db, limits, agentBonusCents, github, secret, clock, reportPolicy, levelGates, evm });
   const movable = testClock
     ? { advance: async (ms: number) => (clock.advance(ms), { now: clock.now(), jobsRun: 0 }) }
     : undefined;
   const publicUrl = () => 'https://freehold.test';
   const ping = () => db.ping();
   const appUrl = appUrlOf(publicUrl, 'apps.freehold.test');
-  const served = contracts({ ...domains, db, publicUrl, appUrl, clock: movable, version: '0.0.0', ping });
+  const dashboard = dashboardPages('0.0.0');
+  const served = contracts({ ...domains, db, publicUrl, appUrl, clock: movable, version: '0.0.0', ping, dashboard });
   const apis = [
     ...served,
     webApi({
@@ -143,7 +157,18 @@ export async function startApis(options: Options = {}): Promise<TestApis> {
     await own?.drop();
     await rm(IMAGES_DIR, { recursive: true, force: true });
   };
-  return { origin, apis, db, ...domains, clock, call, register: (name) => register(call, name), credit, close };
+  return {
+    origin,
+    apis,
+    db,
+    ownerUrl,
+    ...domains,
+    clock,
+    call,
+    register: (name) => register(call, name),
+    credit,
+    close,
+  };
 }
 
 type Ground = {
@@ -155,10 +180,12 @@ type Ground = {
   clock: Clock;
   reportPolicy: ReportPolicy;
   levelGates: boolean;
+  evm: EvmSettings | undefined;
 };
 
 /** The domains as the application wires them, on a host where no machine runs and with nobody who takes up tasks. */
-async function wire({ db, limits, agentBonusCents, github, secret, clock, reportPolicy, levelGates }: Ground) {
+async function wire(ground: Ground) {
+  const { db, limits, agentBonusCents, github, secret, clock, reportPolicy, levelGates, evm } = ground;
   const log = createLog({ level: 'fatal' });
   const ledger = createLedger({ db });
   const onAccountOpened = walletOpener(ledger, agentBonusCents);
@@ -194,6 +221,8 @@ async function wire({ db, limits, agentBonusCents, github, secret, clock, report
     place: 'nowhere',
     home: undefined,
   });
+  const { send } = createFetch({ privateAddresses: 'allowed', maxReplyBytes: MAX_RPC_REPLY_BYTES });
+  const payments = createPayments({ db, clock, log, ledger, secret, dir: IMAGES_DIR, evm, send });
   const models = await openModels({ providers: NO_PROVIDERS });
   const fetch = createFetch({ privateAddresses: 'loopback' });
   const tasks = createTasks({
@@ -219,6 +248,8 @@ async function wire({ db, limits, agentBonusCents, github, secret, clock, report
     secret,
     publicUrl: () => 'https://freehold.test',
     settings: { reportPolicy, levelGates, syncToken: SYNC_TOKEN, internalKey: INTERNAL_KEY },
+    place: 'nowhere',
+    search: undefined,
   });
   const webhooks = createWebhooks({
     db,
@@ -230,7 +261,21 @@ async function wire({ db, limits, agentBonusCents, github, secret, clock, report
     publications: gridPublications(grid),
     signEvent: signGridEvent,
   });
-  return { ledger, identity, machines, images, ssh, sandboxes, environments, compute, models, tasks, webhooks, grid };
+  return {
+    ledger,
+    identity,
+    machines,
+    images,
+    ssh,
+    sandboxes,
+    environments,
+    compute,
+    payments,
+    models,
+    tasks,
+    webhooks,
+    grid,
+  };
 }
 
 function shiftedClock() {

@@ -84,8 +84,8 @@ describe("an account's images", () => {
     const { id } = await world.images.request(world.asOwner(), scratch('mine'));
     await db.query(`update images set state = 'ready', bytes = 5000, files = 1, config = '{}' where id = $1`, [id]);
     await db.query(
-      `insert into machine_snapshots (id, account_id, machine_id, place, image, vcpus, memory_mb, disk_gb, pids, created_at, bytes)
-       values ('snp_x', $1, 'mch_x', 'nowhere', $2, 1, 64, 1, 64, now(), 1)`,
+      `insert into machine_snapshots (id, account_id, machine_id, place, copy, image, vcpus, memory_mb, disk_gb, pids, created_at, bytes)
+       values ('snp_x', $1, 'mch_x', 'nowhere', 'snp_x', $2, 1, 64, 1, 64, now(), 1)`,
       [world.owner, id],
     );
     expect(await taken(db, world.owner)).toEqual({ images: 1, listed: 1, building: 0, bytes: 5_000 });

@@ -1,5 +1,7 @@
+import { Readable } from 'node:stream';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Machines, SnapshotCursor } from '../../src/domains/machines/index.ts';
+import type { CopyName } from '../../src/domains/machines/drivers/driver.ts';
 import { uuidv7, type AccountId, type MachineId, type SnapshotId } from '../../src/kernel/ids.ts';
 import type { ListedMachines } from '../fakes/driver.ts';
 import { accountOp } from '../harness/op.ts';
@@ -76,7 +78,7 @@ describe('snapshots', () => {
   });
 
   test('are what new machines begin with, over the same image and on no smaller disk', async () => {
-    const { id: snapshot } = await machines.snapshot(op(), id);
+    const { id: snapshot, copy } = await machines.snapshot(op(), id);
     const specs: unknown[] = [];
     const seeing = over({
       create: async (spec, signal) => {
@@ -86,7 +88,7 @@ describe('snapshots', () => {
     });
     const machine = await seeing.start(op(), request({ snapshot }));
     expect(machine).toMatchObject({ snapshotId: snapshot, image: 'some-image' });
-    expect(specs).toMatchObject([{ snapshot, image: 'some-image' }]);
+    expect(specs).toMatchObject([{ snapshot: copy, image: 'some-image' }]);
     await expect(machines.start(op(), request({ snapshot, limits: { ...SMALL, diskGb: 0.1 } }))).rejects.toMatchObject({
       code: 'invalid',
     });
@@ -105,9 +107,9 @@ describe('snapshots', () => {
 
   test('that an account has too many of are refused, also at the same moment', async () => {
     await world.database.db.query(
-      `insert into machine_snapshots (id, account_id, machine_id, place, image, vcpus, memory_mb, disk_gb, pids,
+      `insert into machine_snapshots (id, account_id, machine_id, place, copy, image, vcpus, memory_mb, disk_gb, pids,
                                       created_at, bytes)
-       select 'snp_' || n, $1, 'mch_x', 'test-host', 'base', 1, 64, 1, 64, now(), 1 from generate_series(1, 98) n`,
+       select 'snp_' || n, $1, 'mch_x', 'test-host', 'snp_' || n, 'base', 1, 64, 1, 64, now(), 1 from generate_series(1, 98) n`,
       [owner],
     );
     const results = await Promise.allSettled([1, 2, 3, 4].map(() => machines.snapshot(op(), id)));
@@ -174,11 +176,11 @@ describe('a snapshot in trouble', () => {
 
   test('because its process died is not shown, and swept', async () => {
     const kept = await machines.snapshot(op(), id);
-    driver.copies.add('snp_half');
+    driver.copies.add('snp_half' as CopyName);
     await world.database.db.query(
-      `insert into machine_snapshots (id, account_id, machine_id, place, image, vcpus, memory_mb, disk_gb, pids,
+      `insert into machine_snapshots (id, account_id, machine_id, place, copy, image, vcpus, memory_mb, disk_gb, pids,
                                       created_at, taking_until)
-       values ('snp_half', $1, $2, 'test-host', 'base', 1, 64, 1, 64, now(), clock_timestamp() + interval '1 minute')`,
+       values ('snp_half', $1, $2, 'test-host', 'snp_half', 'base', 1, 64, 1, 64, now(), clock_timestamp() + interval '1 minute')`,
       [owner, id],
     );
     expect(await ids()).toEqual([kept.id]);
@@ -187,8 +189,92 @@ describe('a snapshot in trouble', () => {
       `update machine_snapshots set taking_until = clock_timestamp() - interval '1 second' where bytes is null`,
     );
     expect(await machines.sweep(op())).toEqual({ removed: ['snp_half'] });
-    expect([...driver.copies]).toEqual([kept.id]);
+    expect([...driver.copies]).toEqual([kept.copy]);
   });
+});
+
+test('the platform’s own, whose last bytes may not have come to the disk before the host went down, are made again', async () => {
+  const reservedAs = `snp_${'3'.repeat(32)}` as SnapshotId;
+  const [own, reserved] = [await machines.snapshot(op(), id), await machines.snapshot(op(), id, { reservedAs })];
+  expect(await machines.snapshot(op(), id, { reservedAs })).toEqual(reserved);
+  const afterwards = over({ hostStart: 'the second' });
+  await expect(afterwards.getSnapshot(op(), reservedAs)).rejects.toMatchObject({ code: 'not_found' });
+  const again = await afterwards.snapshot(op(), id, { reservedAs });
+  expect(again.copy).not.toBe(reserved.copy);
+  expect([...driver.copies]).toEqual([own.copy, again.copy]);
+  expect(await afterwards.getSnapshot(op(), own.id)).toEqual(own);
+});
+
+describe('two takers of one snapshot, of whom the first was taken for dead', () => {
+  const wanted = () => ({
+    id: `snp_${'5'.repeat(32)}` as SnapshotId,
+    accountId: owner,
+    machineId: id,
+    image: 'some-image',
+    limits: SMALL,
+    expectedBytes: 1_000,
+  });
+  const content = () => Readable.from([Buffer.from('a disk')]);
+
+  /** Has one begun and forgotten by the sweep; it goes on when it is told how it ends. */
+  async function forgotten() {
+    const begun = Promise.withResolvers<void>();
+    const end = Promise.withResolvers<'fails' | 'finishes'>();
+    const first = over({
+      importSnapshot: async (copy, incoming, signal) => {
+        driver.copies.add(copy);
+        begun.resolve();
+        if ((await end.promise) === 'fails') throw new Error('no space left');
+        return driver.importSnapshot(copy, incoming, signal);
+      },
+    });
+    const taking = first.importSnapshot(op(), wanted(), content());
+    await begun.promise;
+    await world.database.db.query(
+      `update machine_snapshots set taking_until = clock_timestamp() - interval '1 second' where bytes is null`,
+    );
+    await machines.sweep(op());
+    return { taking, end };
+  }
+
+  test.each(['fails', 'finishes'] as const)(
+    'never touch each other’s half, and the first, who %s, is answered with what is whole',
+    async (how) => {
+      const { taking, end } = await forgotten();
+      const whole = await machines.importSnapshot(op(), wanted(), content());
+      end.resolve(how);
+      expect(await taking).toEqual(whole);
+      expect([...driver.copies]).toEqual([whole.copy]);
+      expect(await machines.sweep(op())).toEqual({ removed: [] });
+      await machines.removeSnapshot(op(), whole.id);
+      expect([...driver.copies]).toEqual([]);
+    },
+  );
+
+  test.each(['fails', 'finishes'] as const)(
+    'never touch each other’s half, also where the first %s while the second is at it',
+    async (how) => {
+      const { taking, end } = await forgotten();
+      const begun = Promise.withResolvers<CopyName>();
+      const goOn = Promise.withResolvers<void>();
+      const second = over({
+        importSnapshot: async (copy, incoming, signal) => {
+          driver.copies.add(copy);
+          begun.resolve(copy);
+          await goOn.promise;
+          return driver.importSnapshot(copy, incoming, signal);
+        },
+      }).importSnapshot(op(), wanted(), content());
+      const copy = await begun.promise;
+      end.resolve(how);
+      await expect(taking).rejects.toThrow();
+      expect([...driver.copies]).toEqual([copy]);
+      await expect(machines.getSnapshot(op(), wanted().id)).rejects.toMatchObject({ code: 'not_found' });
+      goOn.resolve();
+      expect(await second).toMatchObject({ copy });
+      expect([...driver.copies]).toEqual([copy]);
+    },
+  );
 });
 
 test('asked for twice under one name of the request, one snapshot is taken', async () => {

@@ -4,7 +4,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { prepareHost } from '../../src/domains/machines/index.ts';
-import type { Limits, MachineDriver, MachineSpec } from '../../src/domains/machines/drivers/driver.ts';
+import type { CopyName, Limits, MachineDriver, MachineSpec } from '../../src/domains/machines/drivers/driver.ts';
 import type { RuntimeName } from '../../src/domains/machines/drivers/oci/commands.ts';
 import { openOciDriver, type OciOptions } from '../../src/domains/machines/drivers/oci/index.ts';
 import { layoutOf, placesOf } from '../../src/domains/machines/drivers/oci/layout.ts';
@@ -16,7 +16,7 @@ import { builderImageDir } from '../../src/domains/machines/images/builder.ts';
 import { initLayerDir } from '../../src/domains/machines/init/build.ts';
 import { createInit, type Init } from '../../src/domains/machines/init/index.ts';
 import { runToEnd, type CommandRequest, type ExecOutcome } from '../../src/domains/machines/run-to-end.ts';
-import type { MachineId, SnapshotId } from '../../src/kernel/ids.ts';
+import type { MachineId } from '../../src/kernel/ids.ts';
 import { must, run } from '../../src/platform/run.ts';
 
 export const RUNTIMES: readonly RuntimeName[] = ['crun', 'runc'];
@@ -101,14 +101,14 @@ export async function testHost(runtime: RuntimeName, overrides: Partial<OciOptio
     tracesLeft: () => settled(traces),
     dispose: async () => {
       for (const { id } of await driver.list()) await driver.destroy(id as MachineId);
-      for (const name of await driver.snapshots()) await driver.removeSnapshot(name as SnapshotId);
+      for (const name of await driver.snapshots()) await driver.removeSnapshot(name);
       await driver.close();
       await rm(dataDir, { recursive: true, force: true });
     },
   };
 }
 
-export const newSnapshotId = (): SnapshotId => `snp_${randomBytes(16).toString('hex')}` as SnapshotId;
+export const newCopyName = (): CopyName => `snp_${randomBytes(16).toString('hex')}` as CopyName;
 export const newMachineId = (): MachineId => `mch_${randomBytes(16).toString('hex')}` as MachineId;
 
 async function settled(traces: () => Promise<string[]>): Promise<string[]> {

@@ -7,10 +7,11 @@ import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { MachineId } from '../../src/kernel/ids.ts';
 import { outputOf } from '../../src/platform/run.ts';
-import { newSnapshotId, prepareTestHost, RUNTIMES, SMALL, testHost, type TestHost } from './host.ts';
+import { newCopyName, prepareTestHost, RUNTIMES, SMALL, testHost, type TestHost } from './host.ts';
 
 const FOREVER = new AbortController().signal;
 const FORKS = 4;
+const { diskGb } = SMALL;
 
 beforeAll(async () => {
   await prepareTestHost();
@@ -33,7 +34,7 @@ describe.each(RUNTIMES)('a snapshot (%s)', (runtime) => {
   };
 
   test('of a running machine holds what was written up to its moment, and nothing later', async () => {
-    const name = newSnapshotId();
+    const name = newCopyName();
     await text(
       id,
       'echo before > /root/a; head -c 3000000 /dev/urandom > /root/bytes; mkdir /srv/d; chown 1000 /srv/d',
@@ -51,7 +52,7 @@ describe.each(RUNTIMES)('a snapshot (%s)', (runtime) => {
   });
 
   test('makes many machines, each with a name and a machine-id of its own, that do not see each other’s files', async () => {
-    const name = newSnapshotId();
+    const name = newCopyName();
     await text(id, 'echo stolen > /etc/machine-id; echo shared > /root/shared');
     await host.driver.snapshot(id, name, FOREVER);
     const forks = await Promise.all(Array.from({ length: FORKS }, () => host.create({ snapshot: name })));
@@ -66,7 +67,7 @@ describe.each(RUNTIMES)('a snapshot (%s)', (runtime) => {
   });
 
   test('may become a larger disk, and never a smaller one', async () => {
-    const name = newSnapshotId();
+    const name = newCopyName();
     await host.driver.snapshot(id, name, FOREVER);
     const larger = await host.create({ snapshot: name, limits: { ...SMALL, diskGb: 1 } });
     expect(Number(await text(larger, 'df -m --output=size / | tail -1'))).toBeGreaterThan(900);
@@ -77,7 +78,7 @@ describe.each(RUNTIMES)('a snapshot (%s)', (runtime) => {
   });
 
   test('of a paused machine leaves it paused, of a stopped one finds its disk', async () => {
-    const [paused, stopped] = [newSnapshotId(), newSnapshotId()];
+    const [paused, stopped] = [newCopyName(), newCopyName()];
     const machine = await host.create();
     await text(machine, 'echo here > /root/file');
     await host.driver.pause(machine);
@@ -97,7 +98,7 @@ describe.each(RUNTIMES)('a snapshot (%s)', (runtime) => {
   });
 
   test('goes as a stream to another host and is the same disk there, with only what is filled of it on the way', async () => {
-    const [name, other] = [newSnapshotId(), newSnapshotId()];
+    const [name, other] = [newCopyName(), newCopyName()];
     await text(id, 'head -c 5000000 /dev/urandom > /root/bytes; rm -f /root/a; ln -s /nowhere /root/a');
     const seen =
       'sha256sum < /root/bytes; readlink /root/a; find / -xdev -printf "%p %m %U %G %s\\n" 2>/dev/null | grep -v "^/\\(proc\\|sys\\|dev\\|run\\|tmp\\|etc\\|var/log\\)" | sort | sha256sum';
@@ -108,7 +109,11 @@ describe.each(RUNTIMES)('a snapshot (%s)', (runtime) => {
     expect(packed.length).toBeLessThan(SMALL.diskGb * 2 ** 30 * 0.8);
     const elsewhere = await testHost(runtime);
     try {
-      const { bytes } = await elsewhere.driver.importSnapshot(other, Readable.from(packed), FOREVER);
+      const { bytes } = await elsewhere.driver.importSnapshot(
+        other,
+        { content: Readable.from(packed), diskGb },
+        FOREVER,
+      );
       expect(bytes).toBeGreaterThan(5_000_000);
       const [here, there] = [await host.create({ snapshot: name }), await elsewhere.create({ snapshot: other })];
       const found = await elsewhere.sh(there, seen, { user: 'root' });
@@ -121,7 +126,7 @@ describe.each(RUNTIMES)('a snapshot (%s)', (runtime) => {
   });
 
   test('that comes broken, cut short or as something else is none', async () => {
-    const [name, other] = [newSnapshotId(), newSnapshotId()];
+    const [name, other] = [newCopyName(), newCopyName()];
     await host.driver.snapshot(id, name, FOREVER);
     const packed = await buffer(host.driver.exportSnapshot(name, FOREVER));
     await host.driver.removeSnapshot(name);
@@ -129,17 +134,20 @@ describe.each(RUNTIMES)('a snapshot (%s)', (runtime) => {
       yield packed.subarray(0, 1_000_000);
       throw new Error('it broke off');
     }
-    const imported = (content: AsyncIterable<Uint8Array>) => host.driver.importSnapshot(other, content, FOREVER);
+    const imported = (content: AsyncIterable<Uint8Array>) =>
+      host.driver.importSnapshot(other, { content, diskGb }, FOREVER);
     await expect(imported(breakingOff())).rejects.toThrow('it broke off');
     await expect(imported(Readable.from(packed.subarray(0, 1_000_000)))).rejects.toThrow();
     await expect(imported(Readable.from(randomBytes(100_000)))).rejects.toThrow();
     const trap = await mkdtemp(join(tmpdir(), 'freehold-trap-'));
     await symlink('/etc/passwd', join(trap, 'disk'));
     const archive = await buffer(
-      outputOf(['tar', '--create', '--file=-', `--directory=${trap}`, 'disk'], { signal: FOREVER }),
+      outputOf(['tar', '--zstd', '--create', '--file=-', `--directory=${trap}`, 'disk'], { signal: FOREVER }),
     );
     await rm(trap, { recursive: true });
     await expect(imported(Readable.from(archive))).rejects.toThrow(/no disk/);
+    const small = { content: Readable.from(packed), diskGb: diskGb / 2 };
+    await expect(host.driver.importSnapshot(other, small, FOREVER)).rejects.toThrow();
     // Found wrong only when all of the disk has come already.
     async function* wrongAtTheEnd() {
       yield packed;
@@ -155,7 +163,7 @@ describe.each(RUNTIMES)('a snapshot (%s)', (runtime) => {
   });
 
   test('that fails leaves no copy', async () => {
-    await expect(host.driver.snapshot('mch_unknown' as MachineId, newSnapshotId(), FOREVER)).rejects.toThrow();
+    await expect(host.driver.snapshot('mch_unknown' as MachineId, newCopyName(), FOREVER)).rejects.toThrow();
     expect(await host.driver.snapshots()).toEqual([]);
   });
 });

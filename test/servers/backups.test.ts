@@ -1,6 +1,7 @@
 import { appendFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { DAY, HOUR } from '../../src/kernel/time.ts';
+import { AppError } from '../../src/kernel/errors.ts';
+import { DAY, HOUR, MINUTE } from '../../src/kernel/time.ts';
 import { backupsWorld, RICH } from './backups-world.ts';
 
 const { world, backups, again, kept, backedUp, withServer, expectNothingLeft } = backupsWorld();
@@ -140,6 +141,57 @@ describe('a backup', () => {
     expect(await again(owner, backup)).toMatchObject({ state: 'error', failure: expect.stringMatching(/not be kept/) });
     await expectNothingLeft();
     expect(world.driver.asked.filter((what) => what.startsWith('snapshot'))).toHaveLength(1);
+  });
+
+  test('that finds no room waits for it, however often it is tried, says why, and is made once there is some', async () => {
+    const { owner, server } = await withServer();
+    let isFull = true;
+    let attempts = 0;
+    world.compute = world.over({
+      blobs: {
+        async put(key, content, signal) {
+          attempts += 1;
+          if (isFull) throw new AppError('at_capacity', 'No room for backups', { retryAfterSeconds: 30 });
+          await world.blobs.put(key, content, signal);
+        },
+      },
+    });
+    const backup = await world.compute.backUp(world.op(owner), server.id);
+    for (let n = 0; n < 8; n++) {
+      await world.sweep();
+      await world.abandon();
+      world.clock.advance(MINUTE);
+    }
+    expect(attempts).toBe(8);
+    const pending = { state: 'pending', attempts: 0, failure: undefined };
+    expect(await again(owner, backup)).toMatchObject({ ...pending, waiting: { reason: 'No room for backups' } });
+    expect(await world.facts(backup.id)).toEqual(['backup.requested', 'backup.waiting']);
+    isFull = false;
+    await world.sweep();
+    expect(await again(owner, backup)).toMatchObject({ state: 'available', waiting: undefined });
+    expect(await kept()).toHaveLength(1);
+    expect(world.driver.asked.filter((what) => what.startsWith('snapshot'))).toHaveLength(1);
+  });
+
+  test('that finds no room for its copy on the host waits too, and is in error with nothing left after two hours', async () => {
+    const { owner, server } = await withServer();
+    world.driver.host.freeDiskGb = 0;
+    const backup = await world.compute.backUp(world.op(owner), server.id);
+    const tried = async () => {
+      await world.abandon();
+      await world.sweep();
+    };
+    await tried();
+    world.clock.advance(2 * HOUR - 1);
+    await tried();
+    expect(await again(owner, backup)).toMatchObject({ state: 'pending', attempts: 0 });
+    world.clock.advance(1);
+    await tried();
+    expect(await again(owner, backup)).toMatchObject({ state: 'error', failure: expect.stringMatching(/capacity/) });
+    world.driver.host.freeDiskGb = 100;
+    await world.sweep();
+    await expectNothingLeft();
+    expect(await world.facts(backup.id)).toEqual(['backup.requested', 'backup.waiting', 'backup.failed']);
   });
 
   test('whose maker dies at any step is made once by another, of the same moment, with nothing left of the first', async () => {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { must, run } from '../../src/platform/run.ts';
@@ -13,6 +13,8 @@ import { freePorts } from '../ssh/ports.ts';
 import { leaveNothing } from './leave.ts';
 
 const LARGE = 100_000_000;
+const SMALL_FILES = 1_000;
+const SMALL_BYTES = 10_000;
 const PLAN = { planId: 'vc2-1c-1gb', regionId: 'ams' };
 
 let server: TestServer;
@@ -71,6 +73,17 @@ async function somePackage(folder: string): Promise<string> {
   return file;
 }
 
+/** Every name below a folder with its mode, its time and what it holds. */
+const listing = (folder: string): Promise<string> =>
+  must([
+    'sh',
+    '-c',
+    `cd "$1" && { find . ! -type d -printf '%p %y %m %s %T@ %l\\n'; find . -type d -printf '%p %m\\n'
+       find . -type f -print0 | xargs -0 sha256sum; } | sort | sha256sum`,
+    'list',
+    folder,
+  ]);
+
 const digest = async (path: string) =>
   createHash('sha256')
     .update(await readFile(path))
@@ -105,6 +118,36 @@ describe('a server with a key', () => {
     expect(Number((await me.ssh(access, used)).text)).toBeLessThan(760);
     await call('DELETE', `/servers/${made.id}`);
   }, 120_000);
+
+  test('takes and gives back a tree of 100 MB by rsync, and then only what has changed of it', async () => {
+    const made = await deployed();
+    const access = accessOf(made);
+    await me.trust(access);
+    const [sent, back] = [join(me.folder, 'tree'), join(me.folder, 'tree-back')];
+    await mkdir(join(sent, 'small/deep'), { recursive: true });
+    const large = randomBytes(LARGE - SMALL_FILES * SMALL_BYTES);
+    await writeFile(join(sent, 'large'), large);
+    for (let n = 0; n < SMALL_FILES; n++)
+      await writeFile(join(sent, n % 2 ? 'small' : 'small/deep', `file ${n}`), randomBytes(SMALL_BYTES), {
+        mode: n % 3 ? 0o640 : 0o755,
+      });
+    await symlink('../large', join(sent, 'small/link'));
+    const up = await me.rsync(access, `${sent}/`, ':/srv/tree/');
+    expect(up).toMatchObject({ exitCode: 0, literalBytes: LARGE });
+    // A megabyte in the middle of the large file, one small file more and one less.
+    large.set(randomBytes(1_000_000), 50_000_000);
+    await writeFile(join(sent, 'large'), large);
+    await writeFile(join(sent, 'small/new'), 'new');
+    await rm(join(sent, 'small/file 1'));
+    const delta = await me.rsync(access, `${sent}/`, ':/srv/tree/');
+    expect(delta.exitCode).toBe(0);
+    expect(delta.literalBytes).toBeGreaterThanOrEqual(1_000_003);
+    expect(delta.literalBytes).toBeLessThan(1_200_000);
+    const down = await me.rsync(access, ':/srv/tree/', `${back}/`);
+    expect(down).toMatchObject({ exitCode: 0, literalBytes: LARGE - SMALL_BYTES + 3 });
+    expect(await listing(back)).toBe(await listing(sent));
+    await call('DELETE', `/servers/${made.id}`);
+  }, 240_000);
 
   test('keeps what is installed over a reboot and a stop, runs rc.local at each start, and goes when it is destroyed', async () => {
     const made = await deployed();

@@ -53,6 +53,24 @@ export async function sshClient() {
       const at = (path: string) => (path.startsWith(':') ? `${access.user}@${access.host}${path}` : path);
       return ended(['scp', ...options, '-P', String(access.port), at(from), at(to)]);
     },
+    /** Like `rsync -a --delete`, with the count of bytes that it sent of the files themselves. */
+    async rsync(access: Access, from: string, to: string): Promise<Ended & { literalBytes: number }> {
+      const at = (path: string) => (path.startsWith(':') ? `${access.user}@${access.host}${path}` : path);
+      const shell = ['ssh', ...options, '-p', String(access.port)].join(' ');
+      const result = await ended([
+        'rsync',
+        '-a',
+        '--delete',
+        '--no-whole-file',
+        '--stats',
+        '-e',
+        shell,
+        at(from),
+        at(to),
+      ]);
+      const [, literal = ''] = /^Literal data: ([\d,]+) bytes$/m.exec(result.text) ?? [];
+      return { ...result, literalBytes: Number(literal.replaceAll(',', '')) };
+    },
     dispose: () => rm(folder, { recursive: true, force: true }),
   };
 }

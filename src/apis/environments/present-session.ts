@@ -98,6 +98,7 @@ function presentResult(verification: Verification, reveals: boolean): z.input<ty
     skips,
     stdout: reveals ? result.stdout : null,
     stderr: reveals ? result.stderr : null,
+    resolution: result.resolution ?? null,
     workspace_sha256: workspaceSha256,
     tests_sha256: testsSha256,
   };

@@ -55,7 +55,7 @@ export const SessionShown = z.object({
 });
 export const SessionList = z.object({
   sessions: z.array(SessionShown),
-  total_count: z.int().meta({ description: 'How many are in this reply.' }),
+  total_count: z.int().meta({ description: 'How many there are on all pages.' }),
   has_more: z.boolean(),
 });
 
@@ -90,6 +90,10 @@ export const VerifyResult = z.object({
   skips: z.array(z.string()),
   stdout: z.string().nullable().meta({ description: 'Null where the dataset does not show its tests.' }),
   stderr: z.string().nullable(),
+  resolution: z
+    .enum(['RESOLVED_FULL', 'RESOLVED_PARTIAL', 'RESOLVED_NO'])
+    .nullable()
+    .meta({ description: 'Of a sample in the format of SWE-bench, its own word for what came of it.' }),
   workspace_sha256: z.string().meta({ description: 'Of the archive of the workspace that was graded.' }),
   tests_sha256: z.string().meta({ description: 'Of the hidden tests that it was graded with.' }),
 });

@@ -6,12 +6,18 @@ import { ok, route, type Route } from '../contract.ts';
 import type { DatasetDomains } from './datasets.ts';
 import { presentSession, presentTaken, secondsOf } from './present-session.ts';
 import { NewSession, SessionList, SessionParams, SessionShown, SessionTaken, Ttl } from './session-wire.ts';
-import { READ, wholeNumber, WRITE } from './wire.ts';
+import { MAX_PAGE, READ, wholeNumber, WRITE } from './wire.ts';
 
 const TAG = 'Sessions';
 const EXTENSION = 'Beyond the contract.';
-const MAX_LISTED = 100;
-const ListQuery = z.object({ limit: wholeNumber({ min: 1, max: MAX_LISTED }).default(MAX_LISTED) });
+const MAX_PAGE_SIZE = 100;
+const USUAL_PAGE_SIZE = 50;
+/** The contract's client asks for no page and expects all; whoever has more than this asks for pages. */
+const MAX_UNPAGED = 1_000;
+const ListQuery = z.object({
+  page: wholeNumber({ min: 1, max: MAX_PAGE }).optional(),
+  page_size: wholeNumber({ min: 1, max: MAX_PAGE_SIZE }).optional(),
+});
 const Closed = z.object({ message: z.string(), duration_seconds: z.number() });
 
 export const sessionRoutes = (domains: DatasetDomains): Route[] => [
@@ -20,8 +26,15 @@ export const sessionRoutes = (domains: DatasetDomains): Route[] => [
   ...moreRoutes(domains),
 ];
 
-const shown = async ({ environments }: DatasetDomains, op: AccountOp, session: Session) =>
-  presentSession(session, { now: op.now, place: await environments.placeOf(op, session) });
+async function allShown({ environments }: DatasetDomains, op: AccountOp, sessions: readonly Session[]) {
+  const places = await environments.placesOf(op, sessions);
+  return sessions.map((session) => presentSession(session, { now: op.now, place: places.get(session.id) }));
+}
+
+async function shown(domains: DatasetDomains, op: AccountOp, session: Session) {
+  const places = await domains.environments.placesOf(op, [session]);
+  return presentSession(session, { now: op.now, place: places.get(session.id) });
+}
 
 const lifeRoutes = ({ environments }: DatasetDomains): Route[] => [
   route({
@@ -71,15 +84,23 @@ const listRoutes = (domains: DatasetDomains): Route[] => [
     method: 'GET',
     path: '/api/v1/sessions',
     tag: TAG,
-    summary: 'List the newest sessions',
+    summary: 'List the sessions, newest first',
+    description: `All of them where neither \`page\` nor \`page_size\` is given, up to ${MAX_UNPAGED}.`,
     access: 'account',
     scopes: READ,
     query: ListQuery,
     replies: { 200: { description: 'The sessions', schema: SessionList } },
     handle: async (op, { query }) => {
-      const { sessions, hasMore } = await domains.environments.sessions(op, query.limit);
-      const rows = await Promise.all(sessions.map((session) => shown(domains, op, session)));
-      return ok({ sessions: rows, total_count: rows.length, has_more: hasMore } satisfies z.input<typeof SessionList>);
+      const { page, page_size: pageSize } = query;
+      const isPaged = page !== undefined || pageSize !== undefined;
+      const limit = isPaged ? (pageSize ?? USUAL_PAGE_SIZE) : MAX_UNPAGED;
+      const offset = ((page ?? 1) - 1) * limit;
+      const { sessions, total } = await domains.environments.sessions(op, { limit, offset });
+      return ok({
+        sessions: await allShown(domains, op, sessions),
+        total_count: total,
+        has_more: offset + sessions.length < total && sessions.length > 0,
+      } satisfies z.input<typeof SessionList>);
     },
   }),
   route({

@@ -132,18 +132,17 @@ export const agentCard = (url: string, skills: readonly Discovered[]): z.input<t
   skills: skills.map(presentSkill),
 });
 
-const presentSkill = ({ id, label, price, metadata }: Discovered): z.input<typeof CardSkill> => ({
+const presentSkill = ({ id, label, price, inputSchema, outputSchema }: Discovered): z.input<typeof CardSkill> => ({
   id,
   name: label,
   price_tck: shortDecimals(price),
-  inputSchema: schemaIn(metadata, 'input_schema'),
-  outputSchema: schemaIn(metadata, 'output_schema'),
+  inputSchema: schemaOr(inputSchema),
+  outputSchema: schemaOr(outputSchema),
 });
 
-function schemaIn(metadata: Record<string, unknown>, name: string): Record<string, unknown> {
-  const schema = Object.hasOwn(metadata, name) ? metadata[name] : undefined;
-  return typeof schema === 'object' && schema !== null && !Array.isArray(schema) ? { ...schema } : ANYTHING;
-}
+/** A skill that declares none, or one that is too large for a list, is shown to take anything. */
+const schemaOr = (schema: unknown): Record<string, unknown> =>
+  typeof schema === 'object' && schema !== null && !Array.isArray(schema) ? { ...schema } : ANYTHING;
 
 const discoverRoute = ({ bridge }: Grid): Route =>
   route({
@@ -163,17 +162,12 @@ const discoverRoute = ({ bridge }: Grid): Route =>
         ...presentSkill(one),
         seller_id: one.sellerId,
         seller_cri: one.sellerCri,
-        category: textIn(one.metadata, 'category', 'general'),
-        description: textIn(one.metadata, 'description', ''),
+        category: one.category ?? 'general',
+        description: one.description ?? '',
       }));
       return ok({ skills, total: skills.length, protocol: 'a2a' } satisfies z.input<typeof Discoveries>);
     },
   });
-
-function textIn(metadata: Record<string, unknown>, name: string, otherwise: string): string {
-  const text = metadata[name];
-  return typeof text === 'string' ? text : otherwise;
-}
 
 const taskRoutes = (grid: Grid): Route[] => [
   nodeRoute(grid, {

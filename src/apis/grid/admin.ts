@@ -49,6 +49,9 @@ export const MetricsShown = z.object({
   }),
   skills: z.object({ total_published: z.int() }),
   bounties: z.object({ total_created: z.int(), total_awarded: z.int() }),
+  integrations: z.array(z.object({ integration: z.string(), tasks: z.int() })).meta({
+    description: 'Programs that hired through the bridge, those that did most first.',
+  }),
 });
 export const EntryShown = z.object({
   id: z.string(),
@@ -125,7 +128,7 @@ const transactions = ({ grid }: { grid: Grid }): Route =>
         .string()
         .max(MAX_FILTER_LENGTH)
         .optional()
-        .meta({ description: 'A node, ESCROW:<id>, ESCROW:BOUNTY:<id>, VAULT or MINT.' }),
+        .meta({ description: 'A node, ESCROW:<id>, ESCROW:BOUNTY:<id>, VAULT, VAULT:SANDBOX or MINT.' }),
       reference_type: z.string().max(MAX_FILTER_LENGTH).optional(),
     }),
     replies: {

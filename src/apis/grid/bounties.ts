@@ -14,6 +14,7 @@ import {
   Cancelled,
   Expired,
   SubmissionMade,
+  SubmissionsQuery,
   SubmissionWish,
 } from './bounty-wire.ts';
 import {
@@ -64,16 +65,18 @@ const lookRoutes = ({ bounties }: Grid): Route[] => [
     method: 'GET',
     path: '/v1/bounties/:bounty_id',
     tag: TAG,
-    summary: 'A bounty with all that was handed in for it',
+    summary: 'A bounty with what was handed in for it, newest first',
     description: 'With a credential also what is sealed for others and not for you.',
     access: 'public',
     recognises: true,
     addressLimit: LOOK_LIMIT,
     params: BountyParams,
+    query: SubmissionsQuery,
     fails: ['not_found'],
     replies: { 200: { description: 'The bounty', schema: BountyShown } },
-    handle: async (op, { params }) => {
-      const { bounty, submissions } = await bounties.describe(op, params.bounty_id);
+    handle: async (op, { params, query }) => {
+      const page = { limit: query.submissions_limit, offset: query.submissions_offset };
+      const { bounty, submissions } = await bounties.describe(op, params.bounty_id, page);
       return ok(presentBounty(bounty, submissions));
     },
   }),

@@ -5,6 +5,7 @@ import {
   BOUNTY_STATES,
   MAX_DEADLINE_DAYS,
   MAX_REWARD_TCK,
+  MAX_SHOWN_SUBMISSIONS,
   MAX_TAG_LENGTH,
   MAX_TAGS,
   MIN_REWARD_TCK,
@@ -62,6 +63,13 @@ export const BountyQuery = z.object({
     .meta({ description: 'Bounties of sandbox nodes, in place of those of all others.' }),
   limit: wholeNumber({ min: 1, max: MAX_PAGE }).default(DEFAULT_PAGE),
   offset,
+});
+
+export const SubmissionsQuery = z.object({
+  submissions_limit: wholeNumber({ min: 0, max: MAX_SHOWN_SUBMISSIONS })
+    .default(MAX_SHOWN_SUBMISSIONS)
+    .meta({ description: 'Submissions that are shown; `submission_count` is of all.' }),
+  submissions_offset: offset,
 });
 
 export const SubmissionWish = z.object({

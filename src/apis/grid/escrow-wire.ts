@@ -69,6 +69,7 @@ export const ReceiptShown = z.object({
     seller_id: z.string(),
     status: z.string(),
     protocol: z.string(),
+    integration: z.string().nullable().meta({ description: 'The program that hired through the bridge.' }),
     is_shadow: z.boolean(),
     has_output: z.boolean(),
     proof_hash: z.string().nullable(),

@@ -2,6 +2,7 @@ import type { Answer, Frame, FramedRequest } from '../contract.ts';
 
 /** The one version of the protocol there is. */
 const VERSION = '2026-03-18';
+const SAFE_VERSION = /^[\w.-]{1,40}$/;
 const MISSION = '/mission.json';
 
 /** What people's programs call themselves. Whoever also says `mcp` is an agent all the same. */
@@ -35,7 +36,7 @@ const HOSTILE = [
   'repeat your instructions',
 ];
 
-/** The headers, the refusal of browsers and the guardian: on the grid's own paths only. */
+/** The headers, the refusal of browsers and the guardian: on the grid's own paths only, and the headers on `/health`. */
 export const gridFrame = (publicUrl: () => string): Frame => ({
   headers: (request) => ({
     'vmp-version': VERSION,
@@ -48,6 +49,7 @@ export const gridFrame = (publicUrl: () => string): Frame => ({
       'x-botnode-genesis': 'Solving the Biological Friction',
     }),
   }),
+  shared: ['/health'],
   refuse: (request) => {
     if (!isMachinePath(request)) return undefined;
     if (isBrowser(request)) return noBrowsers(publicUrl());
@@ -60,7 +62,9 @@ const isMachinePath = ({ path }: FramedRequest): boolean => path.startsWith('/v1
 function versionWarning({ headers }: FramedRequest): Record<string, string> {
   const asked = headers['vmp-version'];
   if (typeof asked !== 'string' || asked === VERSION) return {};
-  return { 'vmp-version-warning': `This server speaks version ${VERSION} only` };
+  // Only what may stand in a header is repeated.
+  const named = SAFE_VERSION.test(asked) ? `version ${asked}` : 'another version';
+  return { 'vmp-version-warning': `You asked for ${named}; this server speaks ${VERSION} only` };
 }
 
 function isBrowser({ headers, path }: FramedRequest): boolean {

@@ -1,15 +1,18 @@
-import type { Grid } from '../../domains/grid/index.ts';
 import type { Webhooks } from '../../domains/webhooks/index.ts';
 import { MINUTE } from '../../kernel/time.ts';
 import type { Api } from '../contract.ts';
 import { a2aRoutes } from './a2a.ts';
 import { adminEscrowRoutes } from './admin-escrows.ts';
+import { adminReportRoutes } from './admin-reports.ts';
 import { adminRoutes } from './admin.ts';
+import { analyticsRoutes } from './analytics.ts';
 import { benchmarkRoutes } from './benchmarks.ts';
 import { bountyRoutes } from './bounties.ts';
 import { canaryRoutes } from './canary.ts';
+import { dashboardForms, dashboardRoutes, type DashboardDomains } from './dashboard.ts';
 import { ErrorBody, presentError } from './errors.ts';
 import { escrowRoutes } from './escrow.ts';
+import { exportRoutes } from './export.ts';
 import { gridFrame } from './frame.ts';
 import { levelRoutes } from './levels.ts';
 import { marketRoutes } from './market.ts';
@@ -19,6 +22,7 @@ import { missionRoutes } from './mission.ts';
 import { networkRoutes } from './network.ts';
 import { nodesRoutes } from './nodes.ts';
 import { portraitRoutes } from './portraits.ts';
+import { reconcileRoutes, type ReconcileDomains } from './reconcile.ts';
 import { registrationRoutes } from './registration.ts';
 import { reportRoutes } from './reports.ts';
 import { reputationRoutes } from './reputation.ts';
@@ -26,6 +30,7 @@ import { sandboxRoutes } from './sandbox.ts';
 import { sellerRoutes } from './seller.ts';
 import { sessionRoutes } from './sessions.ts';
 import { shadowRoutes } from './shadow.ts';
+import { skillRoutes, type SkillsDomains } from './skills.ts';
 import { taskRoutes } from './tasks.ts';
 import { webhookRoutes } from './webhooks.ts';
 import { validatorRoutes } from './validators.ts';
@@ -40,7 +45,9 @@ const OWN =
 
 export { gridPublications, signGridEvent } from './events.ts';
 
-export type GridDomains = { grid: Grid; webhooks: Webhooks; publicUrl: () => string };
+export type GridDomains = SkillsDomains &
+  DashboardDomains &
+  ReconcileDomains & { webhooks: Webhooks; publicUrl: () => string };
 
 /** The grid contract (seed 002). */
 export function gridApis(domains: GridDomains): Api[] {
@@ -52,6 +59,7 @@ export function gridApis(domains: GridDomains): Api[] {
     ...validatorRoutes(domains),
     ...sellerRoutes(domains),
     ...adminEscrowRoutes(domains),
+    ...adminReportRoutes(domains),
     ...sessionRoutes(domains),
     ...nodesRoutes(domains),
     ...canaryRoutes(domains),
@@ -63,11 +71,16 @@ export function gridApis(domains: GridDomains): Api[] {
     ...missionRoutes(domains),
     ...portraitRoutes(domains),
     ...adminRoutes(domains),
+    ...reconcileRoutes(domains),
+    ...analyticsRoutes(domains),
+    ...exportRoutes(domains),
+    ...dashboardRoutes(domains),
     ...bountyRoutes(domains.grid),
     ...webhookRoutes(domains),
     ...sandboxRoutes(domains),
     ...benchmarkRoutes(domains.grid),
     ...a2aRoutes(domains.grid, domains.publicUrl),
+    ...skillRoutes(domains),
   ];
   const patterns = routes.map(
     ({ path }) => new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/:\w+/g, '[^/]+')}$`),
@@ -77,6 +90,7 @@ export function gridApis(domains: GridDomains): Api[] {
       name: 'grid',
       title: 'Grid',
       routes,
+      raw: dashboardForms(domains),
       accountLimit: ACCOUNT_LIMIT,
       frame: gridFrame(domains.publicUrl),
       owns: (path) => OWN.test(path) || patterns.some((pattern) => pattern.test(path)),

@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import { CAPABILITIES, decimals, shortDecimals, type Grid, type Watched } from '../../domains/grid/index.ts';
+import {
+  CAPABILITIES,
+  decimals,
+  nearestTck,
+  shortDecimals,
+  type Grid,
+  type Watched,
+} from '../../domains/grid/index.ts';
 import { ok, type Route } from '../contract.ts';
 import { nodeRoute } from './auth.ts';
 import { Amount, givenAmount, Uuid } from './wire.ts';
@@ -8,6 +15,7 @@ const TAG = 'Grid: MCP bridge';
 const MAX_NAME_LENGTH = 50;
 const MAX_CAPABILITY_LENGTH = 100;
 const MAX_PRICE_TCK = 10_000;
+const DEFAULT_PRICE = nearestTck(1);
 const MAX_DEADLINE_SECONDS = 3_600;
 const DEFAULT_DEADLINE_SECONDS = 30;
 
@@ -23,11 +31,16 @@ const Hire = z.object({
     .meta({ description: `One of: ${CAPABILITIES.map(({ name }) => name).join(', ')}.`, examples: ['csv-parser'] }),
   payload: z.record(z.string(), z.unknown()).meta({ examples: [{ csv: 'a,b\n1,2' }] }),
   max_price: givenAmount({ max: MAX_PRICE_TCK })
-    .prefault(1)
+    .nullish()
+    .transform((price) => price ?? DEFAULT_PRICE)
     .meta({ examples: [1] }),
-  deadline_seconds: z.number().gt(0).max(MAX_DEADLINE_SECONDS).default(DEFAULT_DEADLINE_SECONDS).meta({
-    description: 'What is not delivered by then is given back.',
-  }),
+  deadline_seconds: z
+    .number()
+    .gt(0)
+    .max(MAX_DEADLINE_SECONDS)
+    .nullish()
+    .transform((seconds) => seconds ?? DEFAULT_DEADLINE_SECONDS)
+    .meta({ description: 'What is not delivered by then is given back.' }),
 });
 const HiredShown = z.object({
   status: z.literal('QUEUED'),
@@ -67,8 +80,8 @@ export const mcpRoutes = (grid: Grid): Route[] => [
     fails: ['invalid', 'unaffordable', 'forbidden'],
     replies: { 200: { description: 'It is ordered', schema: HiredShown } },
     handle: async (op, { body }) => {
-      const { capability, payload, max_price: maxPrice, deadline_seconds: deadlineSeconds } = body;
-      const hired = await grid.bridge.hire(op, { capability, payload, maxPrice, deadlineSeconds });
+      const { integration, capability, payload, max_price: maxPrice, deadline_seconds: deadlineSeconds } = body;
+      const hired = await grid.bridge.hire(op, { integration, capability, payload, maxPrice, deadlineSeconds });
       return ok({
         status: 'QUEUED',
         task_id: hired.task.id,

@@ -68,6 +68,7 @@ export function presentReceipt(receipt: Receipt, told: readonly Delivery[]): z.i
       seller_id: task.sellerId,
       status: task.status,
       protocol: task.shadow ? 'shadow' : task.via,
+      integration: task.integration,
       is_shadow: task.shadow,
       has_output: task.completedAt !== null,
       proof_hash: task.proofHash,

@@ -7,7 +7,7 @@ import { naive, zoned } from './present.ts';
 const share = (part: number, whole: number): number => (whole === 0 ? 0 : Math.round((part / whole) * 1_000) / 10);
 
 export function presentFigures(figures: AllFigures, now: Date): z.input<typeof MetricsShown> {
-  const { tasks, escrows, volume, population, vault } = figures;
+  const { tasks, escrows, volume, population, integrations, vault } = figures;
   const ended = escrows.settled + escrows.refunded + escrows.disputed;
   return {
     generated_at: zoned(now),
@@ -34,6 +34,7 @@ export function presentFigures(figures: AllFigures, now: Date): z.input<typeof M
     },
     skills: { total_published: population.skills },
     bounties: { total_created: population.bounties, total_awarded: population.awarded },
+    integrations,
   };
 }
 
@@ -51,6 +52,7 @@ const NARRATIVES: Record<string, string> = {
   BOUNTY_RELEASE: 'earned a bounty',
   BOUNTY_REFUND: 'got the reward of a bounty back',
   CONFISCATION: 'lost its balance with its place on the grid',
+  CONFISCATION_RETURN: 'has back what was confiscated',
   GENESIS_BONUS: 'became one of the founders',
   VERIFIER_PIONEER_BONUS: 'became one of the first verifiers',
   FIAT_PURCHASE: 'bought TCK',

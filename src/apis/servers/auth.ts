@@ -71,7 +71,8 @@ export const authRoutes = (domains: AuthDomains): Route[] => [
     operationId: 'postEmailAccount',
     tag: TAG,
     summary: 'Open an account with an e-mail address',
-    description: 'The address and a password are all that is needed. Whoever runs this server credits the account.',
+    description:
+      'The address and a password are all that is needed. `POST /billing/topups`, or whoever runs this server, brings money in.',
     access: 'public',
     addressLimit: AUTH_LIMIT,
     idempotent: true,

@@ -18,7 +18,10 @@ export const BackupShown = z.object({
   serverId: Uuid.meta({ description: 'The server may be gone.' }),
   scheduled: z.boolean().meta({ description: 'Whether the server’s schedule had it made.' }),
   sizeBytes: z.int().nullable().meta({ description: 'What is kept; null until it is AVAILABLE.' }),
-  error: z.string().nullable().meta({ description: 'Why its status is ERROR.' }),
+  error: z
+    .string()
+    .nullable()
+    .meta({ description: 'Why its status is ERROR, or what it waits for while it is PENDING.' }),
 });
 const Wish = z.object({ serverId: Uuid });
 const Restoration = z.object({

@@ -10,12 +10,14 @@ import type {
   ServerState,
 } from '../../domains/compute/index.ts';
 import type { Profile } from '../../domains/identity/index.ts';
+import { stateOf, type Topup } from '../../domains/payments/index.ts';
 import { assert } from '../../kernel/errors.ts';
 import { MICROS_PER_CENT, toDecimal, type Usd } from '../../kernel/money.ts';
 import type { UserShown } from './auth.ts';
 import type { BackupShown } from './backups.ts';
 import type { PlanShown } from './catalogue.ts';
 import type { ScheduleShown } from './schedules.ts';
+import type { TopupShown } from './topups.ts';
 import type { DeployedShown, ServerShown } from './wire.ts';
 
 /** From our nouns to the contract's JSON: pure functions. */
@@ -102,7 +104,7 @@ export const presentBackup = (backup: Backup): z.input<typeof BackupShown> => ({
   serverId: backup.serverId,
   scheduled: backup.scheduled,
   sizeBytes: backup.content?.bytes ?? null,
-  error: backup.failure ?? null,
+  error: backup.failure ?? backup.waiting?.reason ?? null,
 });
 
 export const presentSchedule = (schedule: BackupSchedule): z.input<typeof ScheduleShown> => ({
@@ -110,4 +112,23 @@ export const presentSchedule = (schedule: BackupSchedule): z.input<typeof Schedu
   keep: schedule.keep,
   nextAt: schedule.nextAt.toISOString(),
   skipped: schedule.skipped ?? null,
+});
+
+/** With two decimals, and as many more as say something. */
+const presentAmount = (amount: Usd): string => toDecimal(amount, 'USD').replace(/(\.\d{2}\d*?)0+$/, '$1');
+
+export const presentTopup = (topup: Topup, confirmationsNeeded: number, now: Date): z.input<typeof TopupShown> => ({
+  id: topup.id,
+  address: topup.address,
+  amount: presentAmount(topup.amount),
+  expiresAt: topup.expiresAt.toISOString(),
+  status: stateOf(topup, now),
+  receivedUsd: presentAmount(topup.received),
+  coin: topup.coin.symbol,
+  chainId: topup.coin.chainId,
+  token: topup.coin.token,
+  decimals: topup.coin.decimals,
+  confirmations: topup.confirmations,
+  confirmationsNeeded,
+  createdAt: topup.createdAt.toISOString(),
 });

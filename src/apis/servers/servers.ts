@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { bulkLabels, type Compute, type Server } from '../../domains/compute/index.ts';
+import type { Payments } from '../../domains/payments/index.ts';
 import type { AccountOp } from '../../kernel/op.ts';
 import { accepted, ok, route, type Route } from '../contract.ts';
 import { balanceOf, type AuthDomains } from './auth.ts';
@@ -24,7 +25,7 @@ const Spending = z.object({
   hourlySpend: Decimal.meta({ description: 'What an hour of all ACTIVE servers costs.', examples: ['0.0137'] }),
 });
 
-export type ServersDomains = AuthDomains & { compute: Compute };
+export type ServersDomains = AuthDomains & { compute: Compute; payments: Payments };
 
 const shown = async (compute: Compute, op: AccountOp, server: Server) =>
   presentServer(server, await compute.access(op, server));

@@ -100,6 +100,28 @@ const sweep: Command = {
   },
 };
 
+type ExportedWallet = { file: string; paid_addresses: number; derivation_path: string };
+
+const topupWallet: Command = {
+  name: 'admin topup-wallet',
+  summary: 'Have the wallet that top-ups are paid to written to a file of the server',
+  about:
+    'The file is on the server’s host, in its data directory, and only its owner can read it: the words of the wallet, and the addresses that have been paid to. The words are in no reply. Remove the file after use.',
+  async run(session) {
+    const reply = await session.operator().post<ExportedWallet>('/v1/admin/topups/wallet');
+    show(session, reply, ({ file, paid_addresses: paid, derivation_path: path }) =>
+      fields(
+        [
+          ['file', file],
+          ['paid addresses', String(paid)],
+          ['path', path],
+        ],
+        session.terminal.paint,
+      ),
+    );
+  },
+};
+
 const reconcile: Command = {
   name: 'admin reconcile',
   summary: 'Prove that the ledger adds up',
@@ -133,4 +155,4 @@ const reconcile: Command = {
 const wordDiscrepancy = ({ claim, where, expected, found }: Discrepancy): string =>
   `${claim} (${where}): ${expected} expected, ${found} found`;
 
-export const adminCommands: Command[] = [credit, machines, sweep, reconcile];
+export const adminCommands: Command[] = [credit, machines, sweep, topupWallet, reconcile];

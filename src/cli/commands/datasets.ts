@@ -120,6 +120,7 @@ function instanceIn(line: string): Instance {
     instance_id: textOf('instance_id'),
     repo: textOf('repo'),
     base_commit: textOf('base_commit'),
+    patch: textOf('patch'),
     test_patch: textOf('test_patch'),
   };
 }

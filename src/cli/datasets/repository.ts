@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers';
 import { Failure } from '../failure.ts';
 
 /** What of a SWE-bench line says where its repository is and what its tests become. */
-export type Instance = { instance_id: string; repo: string; base_commit: string; test_patch: string };
+export type Instance = { instance_id: string; repo: string; base_commit: string; patch: string; test_patch: string };
 
 /** Repositories of samples, at their commits, as folders that an import takes. */
 export type Repositories = {
@@ -40,7 +40,9 @@ export async function openRepositories(from: string, setup: string | undefined):
       const folder = join(dir, 'sample');
       await rm(folder, { recursive: true, force: true });
       await checkOut(await gitDirOf(repo), commit, join(folder, 'repo'), dir);
-      await keepTests(folder, instance.test_patch);
+      await keepPatched(folder, { patch: instance.test_patch, files: 'tests', removed: 'removed' });
+      // One that does not apply is told by the check of the sample.
+      await keepPatched(folder, { patch: instance.patch, files: 'gold', removed: 'gold-removed' }).catch(onlyFailure);
       const script = setup && (await setupFor(setup, id, repo));
       if (script) await cp(script, join(folder, 'setup.sh'));
       return folder;
@@ -74,8 +76,11 @@ async function checkOut(gitDir: string, commit: string, target: string, dir: str
   await git([...where, 'checkout-index', '--all', '--force'], { env, cwd: target });
 }
 
-/** The tests as the patch leaves them, so that nothing has to be patched where work is graded. */
-async function keepTests(folder: string, patch: string): Promise<void> {
+/** Files as a patch leaves them, so that nothing has to be patched where work is graded, and what it removes. */
+async function keepPatched(
+  folder: string,
+  { patch, files, removed }: { patch: string; files: string; removed: string },
+): Promise<void> {
   if (patch.trim() === '') return;
   const scratch = join(folder, '..', 'scratch');
   await rm(scratch, { recursive: true, force: true });
@@ -83,12 +88,18 @@ async function keepTests(folder: string, patch: string): Promise<void> {
   const options = { cwd: scratch, input: patch, env: { GIT_CEILING_DIRECTORIES: join(folder, '..', '..') } };
   const listed = await git(['apply', '--numstat', '-z', '-'], options);
   await git(['apply', '--whitespace=nowarn', '-'], options);
-  const removed: string[] = [];
-  for (const path of pathsIn(listed)) {
-    if (!(await exists(join(scratch, path)))) removed.push(path);
-    else await cp(join(scratch, path), join(folder, 'tests', path), { recursive: true, verbatimSymlinks: true });
+  const gone: string[] = [];
+  // Of a renamed file only the new name is listed.
+  const renamed = [...patch.matchAll(/^rename from (.+)$/gm)].map(([, path]) => path ?? '');
+  for (const path of new Set([...pathsIn(listed), ...renamed])) {
+    if (!(await exists(join(scratch, path)))) gone.push(path);
+    else await cp(join(scratch, path), join(folder, files, path), { recursive: true, verbatimSymlinks: true });
   }
-  await writeFile(join(folder, 'removed'), removed.map((path) => `${path}\n`).join(''));
+  await writeFile(join(folder, removed), gone.map((path) => `${path}\n`).join(''));
+}
+
+function onlyFailure(error: unknown): void {
+  if (!(error instanceof Failure)) throw error;
 }
 
 /** `added TAB removed TAB path NUL`; of a renamed file the path is empty and both names follow. */

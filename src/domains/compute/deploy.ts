@@ -8,9 +8,10 @@ import { putAside } from './billing.ts';
 import { planOf, type PlanId, type RegionId } from './catalogue.ts';
 import { destroy } from './end.ts';
 import { tell } from './facts.ts';
+import { limitsFor } from './limits.ts';
 import { monthlyPrice, newMeter } from './money.ts';
 import { passwordOf } from './password.ts';
-import { INSTANCE_BOUNDS, isLiving, MAX_SERVERS, type NewServer, type Offer, type Server } from './server.ts';
+import { INSTANCE_BOUNDS, isLiving, type NewServer, type Offer, type Server } from './server.ts';
 import { settle } from './settle.ts';
 import { countLiving, findServer, insertServer, lockAccount, takeAddress } from './store.ts';
 import { steadfast, type ComputeWorld } from './world.ts';
@@ -109,7 +110,8 @@ async function reserve(
   const earlier = op.seed ? await found(tx, wanted) : [];
   if (earlier.length > 0) return earlier;
   await check?.(tx);
-  if ((await countLiving(tx, accountId, offer)) + wanted.length > MAX_SERVERS[offer]) throw tooMany(offer);
+  const limit = (await limitsFor(tx, accountId))[offer];
+  if ((await countLiving(tx, accountId, offer)) + wanted.length > limit) throw tooMany(offer, limit);
   for (const server of wanted) {
     const address = await addressFor(world, tx, offer);
     if (!(await insertServer(tx, { ...server, address }))) throw new AppError('conflict', 'This slug is taken.');
@@ -129,13 +131,13 @@ const found = async (tx: Tx, wanted: readonly NewServer[]): Promise<Server[]> =>
   return servers;
 };
 
-const tooMany = (offer: Offer): AppError =>
+const tooMany = (offer: Offer, limit: number): AppError =>
   offer === 'hourly'
     ? new AppError(
         'forbidden',
-        `Server limit reached: an account may have ${MAX_SERVERS.hourly} active servers. Destroy one first.`,
+        `Server limit reached: this account may have ${limit} active servers. Destroy one first, or ask for more (/docs/custom-requests).`,
       )
-    : new AppError('conflict', `An account may have ${MAX_SERVERS.monthly} compute instances.`);
+    : new AppError('conflict', `This account may have ${limit} compute instances.`);
 
 /** Only servers have an address of their own, and only where the operator has some to give. */
 async function addressFor({ addresses }: ComputeWorld, tx: Tx, offer: Offer): Promise<string | undefined> {

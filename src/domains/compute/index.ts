@@ -8,7 +8,7 @@ import {
   type Jobs,
   type SweepDefinition,
 } from '../../platform/jobs/index.ts';
-import type { BackupId, ServerId } from '../../kernel/ids.ts';
+import type { AccountId, BackupId, ServerId } from '../../kernel/ids.ts';
 import { accessTo, rotateKey, type ServerAccess } from './access.ts';
 import type { Backup, BackupSchedule } from './backups/backup.ts';
 import { settleBackup } from './backups/make.ts';
@@ -18,6 +18,7 @@ import { consoleOf } from './boot.ts';
 import { regionsAt, type Region } from './catalogue.ts';
 import { createInstance, deployServers, type Deployed, type InstanceOrder, type ServerOrder } from './deploy.ts';
 import { destroy } from './end.ts';
+import { limitsFor, setLimits, type ServerLimits } from './limits.ts';
 import { powerOff, powerOn, reboot } from './move.ts';
 import { ownServer } from './policy.ts';
 import { isShown, slugOf, type Offer, type Server } from './server.ts';
@@ -32,6 +33,7 @@ export type { Backup, BackupSchedule, BackupState } from './backups/backup.ts';
 export { PLAN_IDS, PLANS, REGION_IDS } from './catalogue.ts';
 export type { Plan, PlanId, Region, RegionId } from './catalogue.ts';
 export type { Deployed, InstanceOrder, ServerOrder } from './deploy.ts';
+export { HIGHEST_LIMIT, type ServerLimits } from './limits.ts';
 export { monthlyPrice } from './money.ts';
 export {
   bulkLabels,
@@ -94,6 +96,10 @@ export type Compute = {
   ): Promise<BackupSchedule>;
   unscheduleBackups(op: Op, reference: string): Promise<void>;
   regions(): Region[];
+  /** How many servers an account may have. */
+  limits(accountId: AccountId): Promise<ServerLimits>;
+  /** For the operator: what is left out is what holds for everybody. */
+  setLimits(op: Op, accountId: AccountId, limits: Partial<ServerLimits>): Promise<ServerLimits>;
   /** For the proxy, without authorisation: the instance whose web port has this name, running or not. */
   bySubdomain(label: string): Promise<Server | undefined>;
   /** Does what is due: money, top-ups, grace times, what a crash left half-done. Answers how much it did. */
@@ -151,6 +157,8 @@ export function createCompute({ jobs, ...rest }: ComputeOptions): Compute {
     scheduleBackups: (op, reference, wish) => schedule(world, op, reference, wish),
     unscheduleBackups: (op, reference) => unschedule(world, op, reference),
     regions: () => regionsAt(world.place, world.home),
+    limits: (accountId) => limitsFor(db, accountId),
+    setLimits: (op, accountId, limits) => setLimits(db, op, accountId, limits),
     bySubdomain: async (label) => {
       const slug = slugOf(label);
       return slug === undefined ? undefined : livingBySlug(db, slug);

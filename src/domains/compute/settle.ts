@@ -1,18 +1,14 @@
-import { randomUUID } from 'node:crypto';
 import { isAppError } from '../../kernel/errors.ts';
 import type { ServerId } from '../../kernel/ids.ts';
 import type { Op } from '../../kernel/op.ts';
+import { whileClaimed } from './claim.ts';
 import { remove } from './end.ts';
 import { releaseDisk } from './backups/disk.ts';
 import { move } from './move.ts';
 import { provision } from './provision.ts';
 import type { Server } from './server.ts';
-import { claimUnsettled, letGo, stayClaimed } from './store.ts';
+import { unsettledServers } from './store.ts';
 import type { ComputeWorld } from './world.ts';
-
-/** A server that somebody works on is his for so long after he last said so. */
-const CLAIM_MS = 20_000;
-const BEAT_MS = 5_000;
 
 /** What came of one piece of work: what is left is gone on with at once, or by the sweep. */
 export type Progress = 'done' | 'later';
@@ -23,26 +19,18 @@ export type Progress = 'done' | 'later';
  */
 export async function settle(world: ComputeWorld, op: Op, id: ServerId): Promise<void> {
   while (!op.signal.aborted) {
-    const claim = randomUUID();
-    const server = await world.db.transact((tx) => claimUnsettled(tx, id, claim, CLAIM_MS));
-    if (!server) return;
-    if ((await whileClaimed(world, op, server, claim)) === 'later') return;
+    const progress = await whileClaimed(world.db, unsettledServers, id, (server) => attempt(world, op, server));
+    if (progress !== 'done') return;
   }
 }
 
-async function whileClaimed(world: ComputeWorld, op: Op, server: Server, claim: string): Promise<Progress> {
-  const beat = setInterval(() => {
-    world.db.transact((tx) => stayClaimed(tx, server.id, claim, CLAIM_MS)).catch(() => {}); // then another takes it over
-  }, BEAT_MS);
+async function attempt(world: ComputeWorld, op: Op, server: Server): Promise<Progress> {
   try {
     return await work(world, op, server);
   } catch (error) {
     const level = isAppError(error) ? 'info' : 'warn';
     world.log[level]({ serverId: server.id, state: server.state, err: error }, 'a server could not be settled yet');
     return 'later';
-  } finally {
-    clearInterval(beat);
-    await world.db.transact((tx) => letGo(tx, server.id, claim));
   }
 }
 

@@ -2,6 +2,7 @@ import type { AccountId, MachineId, ServerId } from '../../kernel/ids.ts';
 import { usd } from '../../kernel/money.ts';
 import type { Db, Tx } from '../../platform/db.ts';
 import type { PlanId, RegionId } from './catalogue.ts';
+import { claimable } from './claim-store.ts';
 import type { Login, Moving, NewServer, Offer, Server, ServerState } from './server.ts';
 
 type ServerRow = {
@@ -257,50 +258,12 @@ export const suspendedBefore = async (db: Db, before: Date, limit: number): Prom
     )
   ).map(({ id }) => id);
 
-const UNSETTLED = `(state in ('provisioning', 'destroying') or moving is not null or (state = 'error' and not machine_removed)
-                     or (restored_from is not null and state <> 'destroyed'))`;
-
-/**
- * What nobody has worked on for so long, by the database's clock: whoever was to do it is dead, or failed. Whoever asks
- * has it for as long again.
- */
-export const takeUnsettled = async (tx: Tx, olderThanMs: number, limit: number): Promise<ServerId[]> =>
-  (
-    await tx.query<{ id: ServerId }>(
-      `update servers set touched_at = clock_timestamp()
-        where id in (select id from servers
-                      where ${UNSETTLED} and touched_at < clock_timestamp() - $1 * interval '1 millisecond'
-                        and (claimed_until is null or claimed_until < clock_timestamp())
-                      order by touched_at
-                      limit $2
-                        for update skip locked)
-        returning id`,
-      [olderThanMs, limit],
-    )
-  ).map(({ id }) => id);
-
-/** One of any number of callers gets a server whose machine does not yet agree with it, for so long. */
-export const claimUnsettled = async (tx: Tx, id: ServerId, claim: string, forMs: number): Promise<Server | undefined> =>
-  only(
-    await tx.query<ServerRow>(
-      `update servers
-          set claim = $2, claimed_until = clock_timestamp() + $3 * interval '1 millisecond', touched_at = clock_timestamp()
-        where id = $1 and ${UNSETTLED} and (claimed_until is null or claimed_until < clock_timestamp())
-        returning *`,
-      [id, claim, forMs],
-    ),
-  );
-
-export async function letGo(tx: Tx, id: ServerId, claim: string): Promise<void> {
-  await tx.query(
-    `update servers set claim = null, claimed_until = null, touched_at = clock_timestamp() where id = $1 and claim = $2`,
-    [id, claim],
-  );
-}
-
-export async function stayClaimed(tx: Tx, id: ServerId, claim: string, forMs: number): Promise<void> {
-  await tx.query(
-    `update servers set claimed_until = clock_timestamp() + $3 * interval '1 millisecond' where id = $1 and claim = $2`,
-    [id, claim, forMs],
-  );
-}
+/** Servers whose machines do not yet agree with them. */
+export const unsettledServers = claimable<ServerId, ServerRow, Server>(
+  {
+    table: 'servers',
+    unsettled: `(state in ('provisioning', 'destroying') or moving is not null
+                 or (state = 'error' and not machine_removed) or (restored_from is not null and state <> 'destroyed'))`,
+  },
+  serverOf,
+);

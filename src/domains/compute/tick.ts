@@ -20,7 +20,7 @@ import {
   saveServer,
   suspendedAccounts,
   suspendedBefore,
-  takeUnsettled,
+  unsettledServers,
 } from './store.ts';
 import type { ComputeWorld } from './world.ts';
 
@@ -165,7 +165,7 @@ async function endForgotten(world: ComputeWorld, op: Op): Promise<number> {
 
 const takeUpLeft = ({ db, settleLater }: ComputeWorld): Promise<number> =>
   db.transact(async (tx) => {
-    const left = await takeUnsettled(tx, LEFT_AFTER_MS, BATCH);
+    const left = await unsettledServers.takeLeft(tx, LEFT_AFTER_MS, BATCH);
     for (const id of left) await settleLater(tx, id);
     return left.length;
   });

@@ -6,9 +6,9 @@ import { MINUTE, SECOND } from '../../kernel/time.ts';
 import type { ExecOutcome } from '../machines/index.ts';
 import type { Sha256 } from './blobs.ts';
 import { MAX_REPORT_BYTES, readJunit, worse, type Outcome } from './junit.ts';
-import { AGENT, asRoot, clearFolder, layOut, placeTree } from './lay-out.ts';
+import { AGENT, asRoot, CLEAR_FOLDER, layOut, placeTree } from './lay-out.ts';
 import { BASE_IMAGE, type Grading, type Sample } from './sample.ts';
-import { verdictOf, type Evidence } from './verdict.ts';
+import { resolutionOf, verdictOf, type Evidence } from './verdict.ts';
 import type { GradingResult } from './verification.ts';
 import type { EnvironmentsWorld } from './world.ts';
 
@@ -47,7 +47,7 @@ const TESTS = '/tests';
  */
 const SHUT = `
 rm -f /etc/sudoers.d/user
-for tool in sudo su newgrp chsh chfn passwd mount umount pkexec; do chmod -f u-s "/usr/bin/$tool" || true; done
+cd /usr/bin && { chmod -f u-s sudo su newgrp chsh chfn passwd mount umount pkexec || true; }
 `;
 /** The tests and the place of their reports are made anew, whatever the work has put there: a link is not followed. */
 const EMPTY = `set -e; rm -rf -- ${TESTS} ${LOGS}; mkdir -p ${LOGS} ${TESTS}; chmod 700 ${LOGS} ${TESTS}`;
@@ -78,7 +78,8 @@ export async function grade(hands: Hands, op: Op, request: GradeRequest): Promis
     const outcome = await runVerifier(hands, op, request);
     const evidence = await evidenceOf(hands, op, machineId, outcome);
     const verdict = verdictOf(sample.text, request.grading, evidence);
-    return { workspaceSha256, testsSha256: trees.tests, result: { ...verdict, ...toldOf(outcome) } };
+    const resolution = sample.format === 'swebench' ? resolutionOf(sample.text, verdict.passes) : undefined;
+    return { workspaceSha256, testsSha256: trees.tests, result: { ...verdict, ...toldOf(outcome), resolution } };
   } finally {
     await hands.machines.destroy({ ...op, signal: new AbortController().signal }, machineId).catch((error: unknown) =>
       // Its lease takes it away.
@@ -97,8 +98,8 @@ async function takeOver(hands: Hands, op: Op, { sample, machineId, work }: Grade
     for await (const chunk of hashing(content, hash)) void chunk;
     return hash.digest('hex');
   }
-  if (sample.recipe.grades === 'workspace') await asRoot(hands, op, machineId, SHUT, []);
-  await clearFolder(hands, op, machineId, workdir);
+  const shut = sample.recipe.grades === 'workspace' ? SHUT : '';
+  await asRoot(hands, op, machineId, shut + CLEAR_FOLDER, [workdir]);
   // As the user, who can write nowhere else, whatever the archive names.
   await hands.machines.uploadTree(op, machineId, workdir, hashing(await work.content(), hash), { user: AGENT });
   return hash.digest('hex');

@@ -1,6 +1,5 @@
 import { AppError } from '../../kernel/errors.ts';
 import type { AccountOp, Op } from '../../kernel/op.ts';
-import { pageOf } from '../../kernel/page.ts';
 import { after, DAY, HOUR, MINUTE, SECOND } from '../../kernel/time.ts';
 import type { Tx } from '../../platform/db.ts';
 import { defineJob, defineSweep, type JobDefinition, type SweepDefinition } from '../../platform/jobs/index.ts';
@@ -28,8 +27,8 @@ import { fork, open, type SessionRequest } from './open.ts';
 import { ownInteraction, ownSession, ownVerification } from './policy.ts';
 import { replace, type Replaced, type ReplaceRequest } from './replace.ts';
 import type { Dataset, ListedDataset, Sample, SampleId } from './sample.ts';
-import type { Session } from './session.ts';
-import { listSessions } from './session-store.ts';
+import type { Session, SessionId } from './session.ts';
+import { numberedSessions } from './session-store.ts';
 import { start } from './start.ts';
 import { importStarter } from './starter.ts';
 import { removeMachine } from './remove.ts';
@@ -70,6 +69,7 @@ export type EnvironmentsOptions = Omit<EnvironmentsWorld, 'blobs'> & {
 };
 
 export type NumberedSamples = { samples: Sample[]; total: number };
+export type NumberedSessions = { sessions: Session[]; total: number };
 
 /**
  * Datasets of samples, the sessions in which agents work on them, and the grading of that work. Beside what the verbs
@@ -105,12 +105,12 @@ export type Environments = {
   open(op: AccountOp, request: SessionRequest): Promise<Session>;
   fork(op: AccountOp, id: string, request: { ttlMinutes: number }): Promise<Session>;
   session(op: AccountOp, id: string): Promise<Session>;
-  /** The caller's newest sessions, and whether there are more. */
-  sessions(op: AccountOp, limit: number): Promise<{ sessions: Session[]; hasMore: boolean }>;
+  /** Some of the caller's sessions, newest first, and how many there are in all. */
+  sessions(op: AccountOp, page: { limit: number; offset: number }): Promise<NumberedSessions>;
   extend(op: AccountOp, id: string, minutes: number): Promise<Session>;
   close(op: AccountOp, id: string): Promise<Session>;
-  /** Where a session's machine is; undefined where it has none. */
-  placeOf(op: AccountOp, session: Session): Promise<string | undefined>;
+  /** Where machines of sessions are, by the session; of one that has none there is nothing. */
+  placesOf(op: AccountOp, sessions: readonly Session[]): Promise<ReadonlyMap<SessionId, string>>;
   diff(op: AccountOp, id: string): Promise<Buffer>;
 
   exec(op: AccountOp, id: string, request: CommandRequest): Promise<Interaction>;
@@ -209,13 +209,21 @@ function sessionVerbs(world: EnvironmentsWorld): SessionVerbs {
     open: (op, request) => open(world, op, request),
     fork: (op, id, request) => fork(world, op, id, request),
     session: (op, id) => ownSession(db, op, id),
-    sessions: async (op, limit) => {
-      const { rows, next } = pageOf(await listSessions(db, op.actor.accountId, limit + 1), limit, ({ seq }) => seq);
-      return { sessions: rows, hasMore: next !== undefined };
-    },
+    sessions: (op, page) => numberedSessions(db, op.actor.accountId, page),
     extend: (op, id, minutes) => extend(world, op, id, minutes),
     close: (op, id) => close(world, op, id),
-    placeOf: async (op, { readyAt, machineId }) => (readyAt ? (await machines.get(op, machineId)).place : undefined),
+    placesOf: async (op, sessions) => {
+      const started = sessions.filter(({ readyAt }) => readyAt);
+      const known = await machines.getAll(
+        op,
+        started.map(({ machineId }) => machineId),
+      );
+      const placed = ({ id, machineId }: Session): [SessionId, string][] => {
+        const machine = known.get(machineId);
+        return machine ? [[id, machine.place]] : [];
+      };
+      return new Map(started.flatMap(placed));
+    },
     diff: (op, id) => diff(world, op, id),
 
     exec: (op, id, request) => exec(world, op, id, request),

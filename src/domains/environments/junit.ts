@@ -17,6 +17,7 @@ const parser = new XMLParser({
   attributeNamePrefix: '@',
   parseTagValue: false,
   parseAttributeValue: false,
+  trimValues: false,
   isArray: (name) => name === 'testsuite' || name === 'testcase',
 });
 

@@ -25,17 +25,16 @@ export async function layOut(hands: Hands, op: Op, machineId: MachineId, { recip
     if (recipe.grades === 'workspace') await asRoot(hands, op, machineId, KEEP_BASELINE, [recipe.workdir]);
     return;
   }
-  await clearFolder(hands, op, machineId, recipe.workdir);
+  await asRoot(hands, op, machineId, CLEAR_FOLDER, [recipe.workdir]);
   await placeTree(hands, op, machineId, trees.workspace, recipe.workdir);
-  await asRoot(hands, op, machineId, 'chown -R -h "user:$(id -g user)" -- "$1"', [recipe.workdir]);
-  await asRoot(hands, op, machineId, KEEP_BASELINE, [recipe.workdir]);
+  await asRoot(hands, op, machineId, HAND_OVER + KEEP_BASELINE, [recipe.workdir]);
 }
 
 const ENSURE_FOLDER = '[ -d "$1" ] || { mkdir -p -- "$1" && chown "user:$(id -g user)" -- "$1"; }';
 
 /** An empty folder of the user's. */
-export const clearFolder = (hands: Hands, op: Op, machineId: MachineId, path: string): Promise<void> =>
-  asRoot(hands, op, machineId, 'rm -rf -- "$1"; mkdir -p -- "$1" && chown "user:$(id -g user)" -- "$1"', [path]);
+export const CLEAR_FOLDER = 'rm -rf -- "$1"; mkdir -p -- "$1" && chown "user:$(id -g user)" -- "$1"';
+const HAND_OVER = 'chown -R -h "user:$(id -g user)" -- "$1"';
 
 /** A kept tree, unpacked as root's below a folder. */
 export async function placeTree(hands: Hands, op: Op, machineId: MachineId, tree: Sha256, path: string): Promise<void> {
@@ -43,21 +42,21 @@ export async function placeTree(hands: Hands, op: Op, machineId: MachineId, tree
   await hands.machines.uploadTree(op, machineId, path, tarOf(entries), { user: 'root' });
 }
 
+/** The user's own repository begins as a copy of it, unless the workspace brings one. */
 const KEEP_BASELINE = `
 set -e
-command -v git > /dev/null && command -v setpriv > /dev/null || exit 0
+command -v git > /dev/null || exit 0
 baseline=${BASELINE}
-rm -rf -- "$baseline" && mkdir -p -- "${posix.dirname(BASELINE)}"
-git init --quiet --bare "$baseline"
-me="-c user.name=Freehold -c user.email=freehold@localhost -c core.fileMode=true"
-git -C "$1" $me --git-dir="$baseline" --work-tree="$1" add --all --force .
-git -C "$1" $me --git-dir="$baseline" --work-tree="$1" commit --quiet --allow-empty -m base
-chmod 700 "${posix.dirname(BASELINE)}"
-[ -e "$1/.git" ] || setpriv --reuid=user --regid="$(id -g user)" --init-groups -- sh -c '
-  cd -- "$1" && export HOME=/home/user
-  git init --quiet --initial-branch=main && git add --all --force . &&
-  git -c user.name=Freehold -c user.email=freehold@localhost commit --quiet --allow-empty -m base
-' sh "$1"
+rm -rf -- "$baseline" && mkdir -p -m 700 -- "${posix.dirname(BASELINE)}"
+git init --quiet --bare --initial-branch=main "$baseline"
+keep() { git -C "$1" -c user.name=Freehold -c user.email=freehold@localhost -c core.fileMode=true --git-dir="$baseline" --work-tree="$@"; }
+keep "$1" add --all --force .
+keep "$1" commit --quiet --allow-empty -m base
+[ -e "$1/.git" ] || {
+  cp -a -- "$baseline" "$1/.git"
+  git config --file "$1/.git/config" core.bare false
+  chown -R -h "user:$(id -g user)" -- "$1/.git"
+}
 `;
 
 /** Runs a script of ours as the machine's root. Throws where it fails. */

@@ -127,14 +127,22 @@ export async function countLiving(tx: Tx, accountId: AccountId): Promise<number>
   return row?.living ?? 0;
 }
 
-/** An account's sessions, newest first. */
-export const listSessions = async (db: Db, accountId: AccountId, limit: number): Promise<Session[]> =>
-  (
-    await db.query<SessionRow>(`select * from env_sessions where account_id = $1 order by seq desc limit $2`, [
-      accountId,
-      limit,
-    ])
-  ).map(sessionOf);
+/** A part of an account's sessions, newest first, and how many it has. */
+export async function numberedSessions(
+  db: Db,
+  accountId: AccountId,
+  { limit, offset }: { limit: number; offset: number },
+): Promise<{ sessions: Session[]; total: number }> {
+  const [counted] = await db.query<{ total: number }>(
+    `select count(*)::integer as total from env_sessions where account_id = $1`,
+    [accountId],
+  );
+  const rows = await db.query<SessionRow>(
+    `select * from env_sessions where account_id = $1 order by seq desc limit $2 offset $3`,
+    [accountId, limit, offset],
+  );
+  return { sessions: rows.map(sessionOf), total: counted?.total ?? 0 };
+}
 
 /** Writes what the meter shows and what became of the session. The caller holds its lock. */
 export async function writeMeter(tx: Tx, { id, meter, transfers, spent }: Session): Promise<void> {

@@ -9,6 +9,21 @@ export type Verdict = {
   skips: string[];
 };
 
+/** How SWE-bench names what came of a sample. */
+export type Resolution = 'RESOLVED_FULL' | 'RESOLVED_PARTIAL' | 'RESOLVED_NO';
+
+/**
+ * Full: all tests that are to pass do. Partial: something that failed passes, and nothing that passed fails. A test that
+ * was skipped or did not run has not passed.
+ */
+export function resolutionOf({ failToPass, passToPass }: Expected, passes: readonly string[]): Resolution {
+  const passed = new Set(passes);
+  const fixed = failToPass.filter((name) => passed.has(name)).length;
+  if (!passToPass.every((name) => passed.has(name))) return 'RESOLVED_NO';
+  if (fixed === failToPass.length) return 'RESOLVED_FULL';
+  return fixed > 0 ? 'RESOLVED_PARTIAL' : 'RESOLVED_NO';
+}
+
 /** What a verifier left: reports of tests, a reward as Harbor has it, its exit code where it ended by itself. */
 export type Evidence = { outcomes: Outcomes; reward: number | undefined; exitCode: number | undefined };
 

@@ -1,7 +1,7 @@
 import type { Id, MachineId } from '../../kernel/ids.ts';
 import type { Sha256 } from './blobs.ts';
 import type { SessionId } from './session.ts';
-import type { Verdict } from './verdict.ts';
+import type { Resolution, Verdict } from './verdict.ts';
 
 export type VerificationId = Id<'verification'>;
 
@@ -22,6 +22,13 @@ export type Verification = {
 };
 
 /** What a grading came to. `stdout` and `stderr` are the verifier's, which may tell what hidden tests are. */
-export type GradingResult = Verdict & { seconds: number; timedOut: boolean; stdout: string; stderr: string };
+export type GradingResult = Verdict & {
+  seconds: number;
+  timedOut: boolean;
+  stdout: string;
+  stderr: string;
+  /** Of samples of SWE-bench. */
+  resolution?: Resolution | undefined;
+};
 
 export const MAX_PENDING_VERIFICATIONS = 8;

@@ -11,6 +11,7 @@ import { createPortraits } from './portraits/index.ts';
 import { createReputation } from './reputation/index.ts';
 import { createSandbox } from './sandbox/index.ts';
 import { createSigning } from './signing.ts';
+import { createSkills } from './skills/index.ts';
 import type { GridWorld } from './world.ts';
 
 export type { Run } from './benchmarks/run.ts';
@@ -22,6 +23,7 @@ export {
   BOUNTY_STATES,
   MAX_DEADLINE_DAYS,
   MAX_REWARD_TCK,
+  MAX_SHOWN_SUBMISSIONS,
   MAX_TAG_LENGTH,
   MAX_TAGS,
   MIN_REWARD_TCK,
@@ -35,7 +37,13 @@ export { CAPABILITIES, type Capability } from './bridge/capability.ts';
 export type { Watched } from './bridge/watch.ts';
 export type { Discovered } from './bridge/store.ts';
 export { PERIODS, type AllFigures } from './figures/index.ts';
+export type { Analytics } from './figures/analytics.ts';
+export type { TopNode, SkillFigures } from './figures/analytics-store.ts';
 export type { NamedEntry } from './figures/books.ts';
+export { ANALYTICS_PERIODS, EXPORT_PERIODS, type DayFigures } from './figures/day.ts';
+export { DESK_DAYS, type Books, type Desk } from './figures/desk.ts';
+export type { Sum, Waiting } from './figures/desk-store.ts';
+export { COLUMNS as EXPORT_COLUMNS, EXPORTS, type Cell, type ExportName, type ExportRow } from './figures/export.ts';
 export { MAX_NODE_ID_LENGTH, MIN_NODE_ID_LENGTH, NODE_ID_PATTERN, type Node } from './nodes/node.ts';
 export { MAX_CANARY } from './nodes/canary.ts';
 export { CHALLENGE_MS } from './nodes/challenge.ts';
@@ -97,7 +105,12 @@ export {
 export { LEAST_LEVEL, levelOf, LEVELS, progressOf, type Level, type Progress } from './reputation/levels.ts';
 export { GENESIS_SEATS, PIONEER_JOBS, PIONEER_SEATS } from './reputation/badges.ts';
 export type { Reported } from './reputation/report.ts';
+export type { Report } from './reputation/report-store.ts';
+export type { Reviewed } from './reputation/review.ts';
 export { SANDBOX_BALANCE, SANDBOX_LIFE_DAYS, SANDBOX_CRI, type Share, type Trade } from './sandbox/sandbox.ts';
+export { isAvailable, type HouseSkill, type Standing } from './skills/skill.ts';
+export type { Execution } from './skills/execute.ts';
+export { MAX_SEARCH_REPLY_BYTES } from './skills/search.ts';
 export type { GridSettings, NodeOp, ReportPolicy } from './world.ts';
 
 export type Grid = ReturnType<typeof createGrid>;
@@ -115,8 +128,9 @@ export function createGrid(world: GridWorld) {
   const bridge = createBridge(world, escrow, reputation);
   const benchmarks = createBenchmarks(world);
   const hooks = createHooks();
+  const skills = createSkills({ ...world, internalKey: world.settings.internalKey });
   const portraits = createPortraits(world, { market, reputation });
-  const parts = [nodes, reputation, escrow, bounties, sandbox, benchmarks];
+  const parts = [nodes, figures, reputation, escrow, bounties, sandbox, benchmarks];
   const sweeps: SweepDefinition[] = parts.flatMap((part) => part.sweeps);
   return {
     nodes,
@@ -130,6 +144,7 @@ export function createGrid(world: GridWorld) {
     benchmarks,
     hooks,
     portraits,
+    skills,
     sweeps,
   };
 }

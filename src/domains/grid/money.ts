@@ -1,4 +1,5 @@
 import { BASIS_POINTS, toDecimal, tck, type Tck } from '../../kernel/money.ts';
+import { PLAY_VAULT, VAULT, type Code } from '../ledger/index.ts';
 
 /** Ten-thousandths of a TCK in a whole one. */
 const UNITS = 10_000n;
@@ -13,6 +14,9 @@ export const TAX_BASIS_POINTS = 300n;
 
 /** What the vault gets of an amount; the part below a ten-thousandth stays with whoever is paid. */
 export const taxOf = (amount: Tck): Tck => tck((amount * TAX_BASIS_POINTS) / BASIS_POINTS);
+
+/** Where fees and tax go: what play money pays never comes to what is paid from the vault. */
+export const vaultOf = ({ sandbox }: { sandbox: boolean }): Code<'TCK'> => (sandbox ? PLAY_VAULT : VAULT);
 
 /** The amount that a client has written as a number, to the nearest ten-thousandth. */
 export const nearestTck = (amount: number): Tck => tck(BigInt(Math.round(amount * Number(UNITS))));

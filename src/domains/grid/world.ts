@@ -9,6 +9,7 @@ import type { Identity } from '../identity/index.ts';
 import type { Ledger } from '../ledger/index.ts';
 import type { Machines } from '../machines/index.ts';
 import type { Node } from './nodes/node.ts';
+import type { SearchEngine } from './skills/world.ts';
 
 /** How malfeasance is judged: every report is a strike, or one of each reporter that has traded. */
 export type ReportPolicy = 'distinct' | 'direct';
@@ -33,6 +34,10 @@ export type GridWorld = {
   ledger: Ledger;
   identity: Identity;
   machines: Machines;
+  /** Where this server's machines are. */
+  place: string;
+  /** What the house's skill for it searches the web with. */
+  search: SearchEngine | undefined;
   /** Requests to addresses that nodes have named. */
   fetch: OutgoingFetch;
   /** Master secret of this installation. */

@@ -16,6 +16,8 @@ import { listKeys, mintKey, revokeKey } from './keys.ts';
 import { deleteExpiredLogins, findProfile } from './login-store.ts';
 import { endLogin, logInWithGithub, refreshAccess, startGithubLogin } from './login.ts';
 import { adoptNodeKey, earlierNodeKey, mintNodeKey, openForNode, type NodeKey } from './node-account.ts';
+import { endOperatorSession, openOperatorSession, operatorSessionStands } from './operator.ts';
+import { deleteExpiredOperatorSessions } from './operator-store.ts';
 import { verifyPassword } from './password.ts';
 import { register } from './register.ts';
 import { deleteExpired, findAccount, findOverview } from './store.ts';
@@ -33,6 +35,7 @@ export { MAX_GITHUB_REPLY_BYTES } from './github.ts';
 export { KEY_FORMATS, MAX_KEY_NAME_LENGTH, SCOPES } from './key.ts';
 export type { Key, KeyFormat, KeyWish, MintedKey } from './key.ts';
 export type { AccessToken, LoggedIn, LoginStart } from './login.ts';
+export { OPERATOR_SESSION_LASTS } from './operator.ts';
 export { MAX_EMAIL_LENGTH, MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH } from './password.ts';
 export type { PuzzleKind } from './puzzles.ts';
 export type { Registration } from './register.ts';
@@ -95,6 +98,12 @@ export function createIdentity(deps: IdentityDeps) {
     adoptNodeKey: (tx: Tx, op: Op, key: NodeKey) => adoptNodeKey(tx, op, key),
     linkClaim: (op: AccountOp) => linkClaim(db, op),
     claim: (op: Op, request: ClaimRequest) => claim(db, op, request),
+    /** What lets the operator's browser look. */
+    operator: {
+      signIn: (op: Op, key: string) => openOperatorSession({ db, adminKey }, op, key),
+      stands: (op: Op, token: string) => operatorSessionStands({ db, adminKey }, op, token),
+      signOut: (op: Op, token: string) => endOperatorSession({ db, adminKey }, op, token),
+    },
     verifyPassword: (_op: Op, attempt: { email: string; password: string }) => verifyPassword(db, attempt),
     /** Removes challenges, claim links and logins that have expired; a sweep of the platform calls it. */
     forgetExpired: (op: Op) => db.transact((tx) => forgetExpired(tx, after(op.now, -CLOCK_SKEW))),
@@ -102,7 +111,9 @@ export function createIdentity(deps: IdentityDeps) {
 }
 
 const forgetExpired = async (tx: Tx, before: Date): Promise<number> =>
-  (await deleteExpired(tx, before)) + (await deleteExpiredLogins(tx, before));
+  (await deleteExpired(tx, before)) +
+  (await deleteExpiredLogins(tx, before)) +
+  (await deleteExpiredOperatorSessions(tx, before));
 
 async function found<Row>(row: Promise<Row | undefined>): Promise<Row> {
   const account = await row;

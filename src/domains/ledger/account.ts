@@ -16,6 +16,8 @@ export const REVENUE = 'revenue:USD' as Code<'USD'>;
 
 /** The grid's treasury: tax, fees and what was confiscated come to it. */
 export const VAULT = 'vault:TCK' as Code<'TCK'>;
+/** The same for nodes that only play: what they pay is worth nothing, and nothing of worth is paid from it. */
+export const PLAY_VAULT = 'vault:sandbox:TCK' as Code<'TCK'>;
 /** What one node has locked away for another. */
 export const escrow = (id: EscrowId): Code<'TCK'> => `escrow:${id}:TCK` as Code<'TCK'>;
 /** The reward of a bounty until somebody has earned it. */

@@ -38,7 +38,7 @@ import {
   type Total,
 } from './store.ts';
 
-export { bounty, escrow, mint, REVENUE, VAULT, wallet, type Code } from './account.ts';
+export { bounty, escrow, mint, PLAY_VAULT, REVENUE, VAULT, wallet, type Code } from './account.ts';
 export type { Hold, Leg, Transfer } from './command.ts';
 export {
   affordablePeriods,

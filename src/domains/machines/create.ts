@@ -5,14 +5,14 @@ import type { Op } from '../../kernel/op.ts';
 import { after, SECOND } from '../../kernel/time.ts';
 import type { Tx } from '../../platform/db.ts';
 import { destroyAs } from './destroy.ts';
-import type { Limits, NetworkMode, Standing } from './drivers/driver.ts';
+import type { CopyName, Limits, NetworkMode, Standing } from './drivers/driver.ts';
 import * as facts from './facts.ts';
 import { BASE } from './images/image.ts';
 import { specOf, unfit, type Machine } from './machine.ts';
 import { trustGateway } from './egress/trust.ts';
 import { checkRoom } from './room.ts';
 import type { EgressRules } from './rules.ts';
-import { holdSnapshot } from './snapshot-store.ts';
+import { findSnapshot, holdSnapshot } from './snapshot-store.ts';
 import { findMachine, insertMachine, lockMachine, lockRoom, markReady, restartCreation } from './store.ts';
 import type { MachinesWorld } from './world.ts';
 
@@ -61,13 +61,22 @@ export async function create(world: MachinesWorld, asked: Op, wanted: Wanted): P
   if (claimed.kind === 'again') await world.driver.destroy(wanted.id);
   try {
     const limit = AbortSignal.timeout(createTimeoutOf(claimed.machine));
-    await world.driver.create(specOf(claimed.machine), AbortSignal.any([op.signal, limit]));
+    const snapshot = await copyFor(world, claimed.machine);
+    await world.driver.create({ ...specOf(claimed.machine), snapshot }, AbortSignal.any([op.signal, limit]));
     await trustGateway(world, claimed.machine, claimed.machine.rules, AbortSignal.any([op.signal, limit]));
     return await world.db.transact((tx) => becomeReady(world, tx, op, claimed.machine, wanted.ready));
   } catch (error) {
     await giveUp(world, op, claimed.machine, error);
     throw error;
   }
+}
+
+/** What its disk begins as a copy of: nothing, or a snapshot that may have been removed by now. */
+async function copyFor({ db }: MachinesWorld, { snapshotId }: Machine): Promise<CopyName | undefined> {
+  if (snapshotId === undefined) return undefined;
+  const snapshot = await findSnapshot(db, snapshotId);
+  if (!snapshot) throw new AppError('not_found', 'Snapshot not found');
+  return snapshot.copy;
 }
 
 type Claim = { kind: 'make' | 'again' | 'wait' | 'ready'; machine: Machine };

@@ -17,8 +17,12 @@ const PROGRAMS = {
   unshare: 'util-linux',
   nsenter: 'util-linux',
   setpriv: 'util-linux',
+  prlimit: 'util-linux',
   mount: 'mount',
   perl: 'perl-base',
+  bash: 'bash',
+  tar: 'tar',
+  zstd: 'zstd',
   gcc: 'gcc',
 } as const;
 /** What is no program, by the path that it is found at. */

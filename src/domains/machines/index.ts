@@ -23,7 +23,7 @@ import {
   type WriteOptions,
 } from './files.ts';
 import type { FileStat, Home, RunInfo, RunOffsets, RunSelector, RunStream, TerminalSize } from './init/index.ts';
-import { extend, get, home, list, setUntil, usage, type ListedMachine } from './look.ts';
+import { extend, get, getAll, home, list, setUntil, usage, type ListedMachine } from './look.ts';
 import type { Machine } from './machine.ts';
 import { drainPool, refillPool } from './pool.ts';
 import { holdBack } from './hold-back.ts';
@@ -185,6 +185,7 @@ export type Machines = {
   usage(op: Op, id: MachineId): Promise<Usage | undefined>;
   samples(op: Op, id: MachineId, span: { start: Date; end: Date }): Promise<Sample[]>;
   get(op: Op, id: MachineId): Promise<Machine>;
+  getAll(op: Op, ids: readonly MachineId[]): Promise<ReadonlyMap<MachineId, Machine>>;
   list(op: Op): Promise<ListedMachine[]>;
 
   destroy(op: Op, id: MachineId): Promise<void>;
@@ -251,6 +252,7 @@ export function createMachines(world: MachinesWorld): Machines {
     usage: of(usage),
     samples: of(samples),
     get: of(get),
+    getAll: of(getAll),
     list: of(list),
     destroy: of(destroy),
     sweep: of(sweep),

@@ -8,12 +8,22 @@ import type { Home } from './init/index.ts';
 import { checkLease, type Machine } from './machine.ts';
 import { mayUse, visibleTo } from './policy.ts';
 import { ask, type Wording } from './reach.ts';
-import { aliveMachines, extendLease, findMachine, setLease } from './store.ts';
+import { aliveMachines, extendLease, findMachine, findMachines, setLease } from './store.ts';
 import { usageOf } from './used.ts';
 import type { MachinesWorld } from './world.ts';
 
 export const get = async (world: MachinesWorld, op: Op, id: MachineId): Promise<Machine> =>
   visibleTo(op, await findMachine(world.db, id));
+
+/** Those of some machines that are the caller's, by their ids. */
+export async function getAll(
+  world: MachinesWorld,
+  op: Op,
+  ids: readonly MachineId[],
+): Promise<ReadonlyMap<MachineId, Machine>> {
+  const machines = await findMachines(world.db, ids);
+  return new Map(machines.filter((machine) => mayUse(op, machine)).map((machine) => [machine.id, machine]));
+}
 
 /** What a machine uses now. Undefined where it is not running. */
 export async function usage(world: MachinesWorld, op: Op, id: MachineId): Promise<Usage | undefined> {

@@ -146,10 +146,9 @@ export const runningMs = (machine: Machine, until: Date): number =>
   (machine.runningSince === undefined ? 0 : Math.max(0, until.getTime() - machine.runningSince.getTime()));
 
 /** What a driver needs to know to make the machine, or to start it again from its disk. */
-export const specOf = ({ id, image, snapshotId, limits, network, rules, standing }: Machine): MachineSpec => ({
+export const specOf = ({ id, image, limits, network, rules, standing }: Machine): MachineSpec => ({
   id,
   image,
-  snapshot: snapshotId,
   limits,
   network,
   rules: driverRulesOf(rules),

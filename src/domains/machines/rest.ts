@@ -121,7 +121,7 @@ export async function boot(
     check: (tx, { limits }) => checkRoom(tx, world.driver.place, room, { memoryMb: limits.memoryMb, diskGb: 0 }),
     drive: (machine) => {
       const signal = AbortSignal.any([op.signal, AbortSignal.timeout(BOOT_TIMEOUT_MS)]);
-      return world.driver.boot({ ...specOf(machine), snapshot: undefined }, signal);
+      return world.driver.boot(specOf(machine), signal);
     },
     write: awake(world, op, leaseMs),
   };

@@ -104,7 +104,7 @@ const goesOnAlone = ({ state, standing, heldBack }: Machine): boolean =>
 async function recover(world: MachinesWorld, op: Op, { machine, token }: Held): Promise<void> {
   await world.driver.stop(machine.id);
   const signal = AbortSignal.any([op.signal, AbortSignal.timeout(BOOT_TIMEOUT_MS)]);
-  await world.driver.boot({ ...specOf(machine), snapshot: undefined }, signal);
+  await world.driver.boot(specOf(machine), signal);
   await world.db.transact(async (tx) => {
     const wake = { at: world.clock.now(), leaseMs: undefined };
     const running =

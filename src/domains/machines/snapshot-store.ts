@@ -1,6 +1,7 @@
 import type { AccountId, MachineId, SnapshotId } from '../../kernel/ids.ts';
 import type { Db, Tx } from '../../platform/db.ts';
-import type { Snapshot, SnapshotFilter } from './snapshot.ts';
+import type { CopyName } from './drivers/driver.ts';
+import type { NewSnapshot, Snapshot, SnapshotFilter } from './snapshot.ts';
 
 type SnapshotRow = {
   id: SnapshotId;
@@ -8,6 +9,8 @@ type SnapshotRow = {
   machine_id: MachineId;
   place: string;
   name: string | null;
+  copy: CopyName;
+  host_start: string | null;
   image: string;
   vcpus: number;
   memory_mb: number;
@@ -26,6 +29,9 @@ const present = (row: SnapshotRow): Snapshot => ({
   accountId: row.account_id,
   machineId: row.machine_id,
   name: row.name ?? undefined,
+  copy: row.copy,
+  place: row.place,
+  hostStart: row.host_start ?? undefined,
   image: row.image,
   limits: { vcpus: row.vcpus, memoryMb: row.memory_mb, diskGb: row.disk_gb, pids: row.pids },
   bytes: Number(row.bytes ?? 0n),
@@ -82,14 +88,14 @@ export async function countSnapshots(tx: Tx, accountId: AccountId): Promise<{ co
 /** Writes down that it is being taken. False where its id is taken. */
 export async function insertSnapshot(
   tx: Tx,
-  snapshot: Omit<Snapshot, 'bytes'> & { expectedBytes: number },
-  place: string,
+  snapshot: NewSnapshot & { expectedBytes: number },
+  { place, hostStart }: { place: string; hostStart: string },
 ): Promise<boolean> {
-  const { id, accountId, machineId, name, image, limits, createdAt, reserved, expectedBytes } = snapshot;
+  const { id, accountId, machineId, name, copy, image, limits, createdAt, reserved, expectedBytes } = snapshot;
   const rows = await tx.query(
-    `insert into machine_snapshots (id, account_id, machine_id, place, name, image, vcpus, memory_mb, disk_gb, pids,
-                                    created_at, reserved, expected_bytes, taking_until)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, ${TAKING_UNTIL})
+    `insert into machine_snapshots (id, account_id, machine_id, place, name, copy, image, vcpus, memory_mb, disk_gb,
+                                    pids, created_at, reserved, expected_bytes, host_start, taking_until)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, ${TAKING_UNTIL})
      on conflict (id) do nothing returning id`,
     [
       id,
@@ -97,6 +103,7 @@ export async function insertSnapshot(
       machineId,
       place,
       name ?? null,
+      copy,
       image,
       limits.vcpus,
       limits.memoryMb,
@@ -105,32 +112,44 @@ export async function insertSnapshot(
       createdAt,
       reserved,
       Math.round(expectedBytes),
+      hostStart,
     ],
   );
   return rows.length === 1;
 }
 
-export async function stayTaking(tx: Tx, id: SnapshotId): Promise<void> {
-  await tx.query(`update machine_snapshots set taking_until = ${TAKING_UNTIL} where id = $1 and bytes is null`, [id]);
+/** One taking of a snapshot; another may have been begun after it was taken for dead. */
+export type Taking = Pick<Snapshot, 'id' | 'copy'>;
+
+export async function stayTaking(tx: Tx, { id, copy }: Taking): Promise<void> {
+  await tx.query(
+    `update machine_snapshots set taking_until = ${TAKING_UNTIL} where id = $1 and copy = $2 and bytes is null`,
+    [id, copy],
+  );
 }
 
 /** Undefined where it was given up meanwhile. */
-export const markTaken = async (tx: Tx, id: SnapshotId, bytes: number): Promise<Snapshot | undefined> =>
+export const markTaken = async (tx: Tx, { id, copy }: Taking, bytes: number): Promise<Snapshot | undefined> =>
   (
     await tx.query<SnapshotRow>(
-      `update machine_snapshots set bytes = $2, taking_until = null where id = $1 and bytes is null returning *`,
-      [id, Math.round(bytes)],
+      `update machine_snapshots set bytes = $3, taking_until = null
+        where id = $1 and copy = $2 and bytes is null
+        returning *`,
+      [id, copy, Math.round(bytes)],
     )
   ).map(present)[0];
 
-export const deleteSnapshot = async (tx: Tx, id: SnapshotId): Promise<Snapshot | undefined> =>
+export const deleteSnapshot = async (tx: Tx, { id, copy }: Taking): Promise<Snapshot | undefined> =>
   (
-    await tx.query<SnapshotRow>(`delete from machine_snapshots where id = $1 and bytes is not null returning *`, [id])
+    await tx.query<SnapshotRow>(
+      `delete from machine_snapshots where id = $1 and copy = $2 and bytes is not null returning *`,
+      [id, copy],
+    )
   ).map(present)[0];
 
 /** Forgets one that was not taken. */
-export async function giveUpSnapshot(tx: Tx, id: SnapshotId): Promise<void> {
-  await tx.query(`delete from machine_snapshots where id = $1 and bytes is null`, [id]);
+export async function giveUpSnapshot(tx: Tx, { id, copy }: Taking): Promise<void> {
+  await tx.query(`delete from machine_snapshots where id = $1 and copy = $2 and bytes is null`, [id, copy]);
 }
 
 /** Forgets those whose taker died. */
@@ -138,5 +157,7 @@ export async function giveUpLeftSnapshots(tx: Tx, place: string): Promise<void> 
   await tx.query(`delete from machine_snapshots where place = $1 and taking_until < clock_timestamp()`, [place]);
 }
 
-export const snapshotIds = async (db: Db, place: string): Promise<string[]> =>
-  (await db.query<{ id: string }>(`select id from machine_snapshots where place = $1`, [place])).map(({ id }) => id);
+export const knownCopies = async (db: Db, place: string): Promise<CopyName[]> =>
+  (await db.query<{ copy: CopyName }>(`select copy from machine_snapshots where place = $1`, [place])).map(
+    ({ copy }) => copy,
+  );

@@ -4,9 +4,9 @@ import type { AccountId, MachineId, SnapshotId } from '../../kernel/ids.ts';
 import type { Op } from '../../kernel/op.ts';
 import * as facts from './facts.ts';
 import type { Limits } from './drivers/driver.ts';
-import type { Snapshot } from './snapshot.ts';
-import { findSnapshot, giveUpSnapshot, markTaken } from './snapshot-store.ts';
-import { admit, getSnapshot, whileTaking } from './snapshots.ts';
+import { newCopyName, type Snapshot } from './snapshot.ts';
+import { markTaken } from './snapshot-store.ts';
+import { admit, findWhole, getSnapshot, RETRY_AFTER_SECONDS, whileTaking } from './snapshots.ts';
 import type { MachinesWorld } from './world.ts';
 
 /** A snapshot that comes from elsewhere, with what was known of the one that it is a copy of. */
@@ -22,8 +22,8 @@ export type SnapshotImport = {
 
 /** Its bytes, for `importSnapshot` here or elsewhere. The stream fails where they cannot all be read. */
 export async function exportSnapshot(world: MachinesWorld, op: Op, id: SnapshotId): Promise<Readable> {
-  await getSnapshot(world, op, id);
-  return world.driver.exportSnapshot(id, op.signal);
+  const { copy } = await getSnapshot(world, op, id);
+  return world.driver.exportSnapshot(copy, op.signal);
 }
 
 /**
@@ -37,23 +37,19 @@ export async function importSnapshot(
   content: AsyncIterable<Uint8Array>,
 ): Promise<Snapshot> {
   const { id, expectedBytes, ...rest } = wanted;
-  const before = await findSnapshot(world.db, id);
+  const before = await findWhole(world, id);
   if (before) return before;
-  await admit(world, { id, ...rest, name: undefined, reserved: true, createdAt: op.now }, expectedBytes);
-  try {
-    const { bytes } = await whileTaking(world, id, () => world.driver.importSnapshot(id, content, op.signal));
+  const taking = { id, copy: newCopyName(id) };
+  await admit(world, { ...taking, ...rest, name: undefined, reserved: true, createdAt: op.now }, expectedBytes);
+  return await whileTaking(world, taking, async () => {
+    const incoming = { content, diskGb: rest.limits.diskGb };
+    const { bytes } = await world.driver.importSnapshot(taking.copy, incoming, op.signal);
     return await world.db.transact(async (tx) => {
-      const whole = await markTaken(tx, id, bytes);
-      if (!whole) throw new AppError('conflict', 'This snapshot took too long.');
+      const whole = await markTaken(tx, taking, bytes);
+      if (!whole)
+        throw new AppError('conflict', 'This snapshot took too long.', { retryAfterSeconds: RETRY_AFTER_SECONDS });
       await facts.snapshotImported(tx, op, whole);
       return whole;
     });
-  } catch (error) {
-    await world.db.transact((tx) => giveUpSnapshot(tx, id));
-    // The database may have gone away after it had written that the copy is whole.
-    const whole = await findSnapshot(world.db, id);
-    if (whole) return whole;
-    await world.driver.removeSnapshot(id);
-    throw error;
-  }
+  });
 }

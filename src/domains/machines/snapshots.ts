@@ -12,8 +12,10 @@ import { failed } from './rest.ts';
 import { checkRoom } from './room.ts';
 import {
   checkSnapshotName,
+  newCopyName,
   MAX_SNAPSHOT_GB_PER_ACCOUNT,
   MAX_SNAPSHOTS_PER_ACCOUNT,
+  type NewSnapshot,
   type Snapshot,
   type SnapshotCursor,
   type SnapshotFilter,
@@ -27,8 +29,9 @@ import {
   insertSnapshot,
   markTaken,
   newestSnapshots,
-  snapshotIds,
+  knownCopies,
   stayTaking,
+  type Taking,
 } from './snapshot-store.ts';
 import { findMachine } from './store.ts';
 import { take } from './undertaking.ts';
@@ -40,7 +43,7 @@ import type { MachinesWorld } from './world.ts';
 const TAKING_TIMEOUT_MS = 15 * MINUTE;
 const BEAT_MS = 5 * SECOND;
 /** By then whoever was taking it has either gone on with it or is taken for dead. */
-const RETRY_AFTER_SECONDS = 10;
+export const RETRY_AFTER_SECONDS = 10;
 const GIB = 2 ** 30;
 
 export type SnapshotOptions = {
@@ -64,36 +67,24 @@ export async function snapshot(
   checkSnapshotName(name);
   const machine = visibleTo(op, await findMachine(world.db, id));
   const snapshotId = reservedAs ?? ownId ?? newId(op, 'snapshot', `snapshot of ${id}`);
-  const before = (reservedAs || op.seed) && (await findSnapshot(world.db, snapshotId));
+  const before = (reservedAs || op.seed) && (await findWhole(world, snapshotId));
   if (before) return before;
   const { accountId, image, limits } = machine;
   const reserved = reservedAs !== undefined;
-  const wanted = { id: snapshotId, accountId, machineId: id, name, image, limits, reserved, createdAt: op.now };
+  const copy = newCopyName(snapshotId);
+  const wanted = { id: snapshotId, accountId, machineId: id, name, copy, image, limits, reserved, createdAt: op.now };
   await admit(world, wanted, await world.driver.filledBytes(id));
-  try {
-    return await whileTaking(world, snapshotId, () => takeIt(world, op, id, snapshotId));
-  } catch (error) {
-    await world.db.transact((tx) => giveUpSnapshot(tx, snapshotId));
-    // The database may have gone away after it had written that the copy is whole.
-    const whole = await findSnapshot(world.db, snapshotId);
-    if (whole) return whole;
-    await world.driver.removeSnapshot(snapshotId);
-    throw error;
-  }
+  return await whileTaking(world, wanted, () => takeIt(world, op, id, wanted));
 }
 
 /** Writes down that it is being taken before anything is there that a sweep would have to know. */
-export async function admit(
-  world: MachinesWorld,
-  wanted: Omit<Snapshot, 'bytes'>,
-  expectedBytes: number,
-): Promise<void> {
+export async function admit(world: MachinesWorld, wanted: NewSnapshot, expectedBytes: number): Promise<void> {
   const room = await world.driver.room();
   await world.db.transact(async (tx) => {
     const copiedGb = expectedBytes / GIB;
     await checkRoom(tx, world.driver.place, room, { memoryMb: 0, diskGb: 0, copiedGb });
     if (!wanted.reserved) await checkShare(tx, wanted.accountId, copiedGb);
-    if (!(await insertSnapshot(tx, { ...wanted, expectedBytes }, world.driver.place)))
+    if (!(await insertSnapshot(tx, { ...wanted, expectedBytes }, world.driver)))
       throw new AppError('conflict', 'This snapshot is being taken.', { retryAfterSeconds: RETRY_AFTER_SECONDS });
   });
 }
@@ -109,33 +100,43 @@ async function checkShare(tx: Tx, accountId: AccountId, copiedGb: number): Promi
     );
 }
 
-/** Lets everybody know that it is still being taken. */
-export async function whileTaking<Result>(
-  { db, log }: MachinesWorld,
-  id: SnapshotId,
-  work: () => Promise<Result>,
-): Promise<Result> {
+/**
+ * Lets everybody know that it is still being taken. Where it fails, nothing is left of this taking; another's is its
+ * own, and where that is whole it is the answer.
+ */
+export async function whileTaking(
+  { db, driver, log }: MachinesWorld,
+  taking: Taking,
+  work: () => Promise<Snapshot>,
+): Promise<Snapshot> {
   const beat = setInterval(() => {
-    db.transact((tx) => stayTaking(tx, id)).catch((error: Error) =>
-      log.warn({ snapshotId: id, err: error }, 'a snapshot could not be held'),
+    db.transact((tx) => stayTaking(tx, taking)).catch((error: Error) =>
+      log.warn({ snapshotId: taking.id, err: error }, 'a snapshot could not be held'),
     );
   }, BEAT_MS);
   try {
     return await work();
+  } catch (error) {
+    await db.transact((tx) => giveUpSnapshot(tx, taking));
+    // The database may have gone away after it had written that the copy is whole.
+    const whole = await findSnapshot(db, taking.id);
+    if (whole?.copy !== taking.copy) await driver.removeSnapshot(taking.copy);
+    if (whole) return whole;
+    throw error;
   } finally {
     clearInterval(beat);
   }
 }
 
-async function takeIt(world: MachinesWorld, op: Op, id: MachineId, snapshotId: SnapshotId): Promise<Snapshot> {
+async function takeIt(world: MachinesWorld, op: Op, id: MachineId, taking: Taking): Promise<Snapshot> {
   const taken = await take(world, op, id, { as: 'snapshotting', from: ['running', 'paused', 'stopped'] });
   if ('done' in taken) throw new AppError('conflict', 'This machine has ended.');
   const { held } = taken;
   try {
     const used = usedBy(held.machine, await world.driver.usage(id));
     const signal = AbortSignal.any([op.signal, AbortSignal.timeout(TAKING_TIMEOUT_MS)]);
-    const { bytes } = await whileHeld(world, held, () => world.driver.snapshot(id, snapshotId, signal));
-    return await world.db.transact((tx) => written(tx, op, held, { id: snapshotId, bytes, used }));
+    const { bytes } = await whileHeld(world, held, () => world.driver.snapshot(id, taking.copy, signal));
+    return await world.db.transact((tx) => written(tx, op, held, { taking, bytes, used }));
   } catch (error) {
     throw await failed(world, op, held, 'snapshotting', error);
   }
@@ -145,10 +146,11 @@ async function written(
   tx: Tx,
   op: Op,
   { machine, token }: Held,
-  { id, bytes, used }: { id: SnapshotId; bytes: number; used: ReturnType<typeof usedBy> },
+  { taking, bytes, used }: { taking: Taking; bytes: number; used: ReturnType<typeof usedBy> },
 ): Promise<Snapshot> {
-  const whole = await markTaken(tx, id, bytes);
-  if (!whole) throw new AppError('conflict', 'This snapshot took too long.');
+  const whole = await markTaken(tx, taking, bytes);
+  if (!whole)
+    throw new AppError('conflict', 'This snapshot took too long.', { retryAfterSeconds: RETRY_AFTER_SECONDS });
   // Whoever took the machine over may be writing the same copy right now. One that has ended nobody takes over.
   if (!(await letGo(tx, machine.id, token)) && isLiving(await findMachine(tx, machine.id)))
     throw new AppError('conflict', 'This snapshot took too long.', { retryAfterSeconds: RETRY_AFTER_SECONDS });
@@ -159,8 +161,20 @@ async function written(
 const isLiving = (machine: Machine | undefined): boolean =>
   machine !== undefined && machine.state !== 'destroying' && machine.state !== 'destroyed';
 
+/**
+ * One that is all there. What the platform has for a while it can make again, and where the host has gone down since, it
+ * must: nobody knows whether the last of it had come to the disk.
+ */
+export async function findWhole({ db, driver }: MachinesWorld, id: SnapshotId): Promise<Snapshot | undefined> {
+  const found = await findSnapshot(db, id);
+  if (!found?.reserved || found.place !== driver.place || found.hostStart === driver.hostStart) return found;
+  await db.transact((tx) => deleteSnapshot(tx, found));
+  await driver.removeSnapshot(found.copy);
+  return undefined;
+}
+
 export async function getSnapshot(world: MachinesWorld, op: Op, id: SnapshotId): Promise<Snapshot> {
-  const found = await findSnapshot(world.db, id);
+  const found = await findWhole(world, id);
   if (!found || !mayUse(op, found) || (found.reserved && op.actor.kind === 'account'))
     throw new AppError('not_found', 'Snapshot not found');
   return found;
@@ -180,12 +194,12 @@ export async function listSnapshots(
 
 /** Machines that began as a copy of it go on. */
 export async function removeSnapshot(world: MachinesWorld, op: Op, id: SnapshotId): Promise<void> {
-  await getSnapshot(world, op, id);
+  const found = await getSnapshot(world, op, id);
   await world.db.transact(async (tx) => {
-    const removed = await deleteSnapshot(tx, id);
+    const removed = await deleteSnapshot(tx, found);
     if (removed) await facts.snapshotRemoved(tx, op, removed);
   });
-  await world.driver.removeSnapshot(id);
+  await world.driver.removeSnapshot(found.copy);
 }
 
 /** Removes the copies of which nobody knows: of takers that died, and of removals that were cut short. */
@@ -194,14 +208,14 @@ export async function sweepSnapshots(world: MachinesWorld): Promise<string[]> {
   // A copy is written down before it is made, so what is there and not known afterwards is nobody's.
   const found = await driver.snapshots();
   await db.transact((tx) => giveUpLeftSnapshots(tx, driver.place));
-  const known = new Set(await snapshotIds(db, driver.place));
+  const known = new Set(await knownCopies(db, driver.place));
   const removed: string[] = [];
-  for (const id of found.filter((one) => !known.has(one))) {
+  for (const copy of found.filter((one) => !known.has(one))) {
     try {
-      await driver.removeSnapshot(id as SnapshotId);
-      removed.push(id);
+      await driver.removeSnapshot(copy);
+      removed.push(copy);
     } catch (error) {
-      log.error({ snapshotId: id, err: error }, 'the sweep could not remove a snapshot yet');
+      log.error({ copy, err: error }, 'the sweep could not remove a snapshot yet');
     }
   }
   return removed;

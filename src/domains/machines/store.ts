@@ -88,6 +88,9 @@ export const only = (rows: MachineRow[]): Machine | undefined => (rows[0] ? pres
 export const findMachine = async (db: Db, id: MachineId): Promise<Machine | undefined> =>
   only(await db.query<MachineRow>(`select * from machines where id = $1`, [id]));
 
+export const findMachines = async (db: Db, ids: readonly MachineId[]): Promise<Machine[]> =>
+  (await db.query<MachineRow>(`select * from machines where id = any($1)`, [ids])).map(presentMachine);
+
 /** What machines that are up may reach. */
 export async function rulesOfRunning(db: Db, ids: readonly MachineId[]): Promise<Map<MachineId, EgressRules>> {
   const rows = await db.query<{ id: MachineId; rules: EgressRules }>(

@@ -139,6 +139,28 @@ export async function listDeliveries(
   return rows.map(present);
 }
 
+export type DeliveryTally = Record<DeliveryState, number> & {
+  /** Since when the first of those that are not over could have been tried. */
+  waitingSince: Date | undefined;
+  /** Endpoints that were disabled because they failed for days. */
+  disabledEndpoints: number;
+};
+
+/** How many deliveries that are still kept are where. */
+export async function tallyDeliveries(db: Db, now: Date): Promise<DeliveryTally> {
+  const [row] = await db.query<Record<DeliveryState, number> & { since: Date | null; disabled: number }>(
+    `select count(*) filter (where state = 'pending')::int as pending, count(*) filter (where state = 'failed')::int as failed,
+            count(*) filter (where state = 'delivered')::int as delivered,
+            count(*) filter (where state = 'exhausted')::int as exhausted,
+            min(next_attempt_at) filter (where ended_at is null and next_attempt_at <= $1) as since,
+            (select count(*)::int from webhook_endpoints where disabled_at is not null and removed_at is null) as disabled
+       from webhook_deliveries`,
+    [now],
+  );
+  const { since = null, disabled = 0, ...states } = row ?? { pending: 0, failed: 0, delivered: 0, exhausted: 0 };
+  return { ...states, waitingSince: since ?? undefined, disabledEndpoints: disabled };
+}
+
 const present = (row: DeliveryRow): Delivery => ({
   id: row.id,
   accountId: row.account_id,

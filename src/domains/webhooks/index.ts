@@ -6,7 +6,7 @@ import type { OutgoingFetch } from '../../platform/fetch.ts';
 import { deleteEndedBefore } from './attempt-store.ts';
 import { deliverDue } from './deliver.ts';
 import { KEPT_FOR, type Delivery, type DeliveryId } from './delivery.ts';
-import { deliveriesAbout, listDeliveries } from './delivery-store.ts';
+import { deliveriesAbout, listDeliveries, tallyDeliveries, type DeliveryTally } from './delivery-store.ts';
 import { createEndpoints, type Endpoints } from './endpoints.ts';
 import { deleteRemovedBefore } from './endpoint-store.ts';
 import { recordNewFacts, type Publications, type Subscribers } from './record.ts';
@@ -14,6 +14,7 @@ import { accountVault, createSecrets, endpointVault, type WebhookSecret } from '
 import type { SignEvent } from './signing.ts';
 
 export type { Delivery, DeliveryId, DeliveryState } from './delivery.ts';
+export type { DeliveryTally } from './delivery-store.ts';
 export { WEBHOOK_DISABLED, type Endpoint, type EndpointSecret, type Publication } from './endpoint.ts';
 export type { Endpoints } from './endpoints.ts';
 export type { Message, Publications, Subscribers } from './record.ts';
@@ -56,6 +57,8 @@ export type Webhooks = {
   endpoints: Endpoints;
   /** What the caller's endpoints were told of these things, oldest first. */
   deliveriesAbout(op: AccountOp, subjects: readonly string[]): Promise<Delivery[]>;
+  /** How many deliveries are where, of everybody; for the operator. */
+  tally(op: Op): Promise<DeliveryTally>;
   /** Makes deliveries of new facts and carries out what is due. Any number of processes may do so at once. */
   deliverDue(op: Op): Promise<number>;
   /** Removes deliveries that ended long ago. */
@@ -77,6 +80,7 @@ export function createWebhooks(options: WebhooksOptions): Webhooks {
     },
     endpoints: createEndpoints(options),
     deliveriesAbout: (op, subjects) => deliveriesAbout(db, op.actor.accountId, subjects, MAX_ABOUT),
+    tally: (op) => tallyDeliveries(db, op.now),
     deliverDue: (op) => deliverDue(delivering, op, (current) => recordNewFacts(recording, current)),
     forgetOld: (op) =>
       db.transact(async (tx) => {

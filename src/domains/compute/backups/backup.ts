@@ -1,5 +1,5 @@
 import type { AccountId, BackupId, ServerId, SnapshotId } from '../../../kernel/ids.ts';
-import { DAY } from '../../../kernel/time.ts';
+import { DAY, HOUR } from '../../../kernel/time.ts';
 import type { Limits } from '../../machines/index.ts';
 import type { PlanId, RegionId } from '../catalogue.ts';
 
@@ -17,6 +17,8 @@ export type Backup = {
   failure: string | undefined;
   /** How often it could not be made. */
   attempts: number;
+  /** Since when it is pending for want of room, and for which; that is no attempt. */
+  waiting: { since: Date; reason: string } | undefined;
   createdAt: Date;
   expiresAt: Date;
   endedAt: Date | undefined;
@@ -34,7 +36,7 @@ export type BackupState = 'pending' | 'available' | 'error' | 'expired';
 export type BackupContent = {
   image: string;
   limits: Limits;
-  /** Before it is compressed, and after. */
+  /** What it filled of a disk, and what is kept. */
   diskBytes: number;
   bytes: number;
   sha256: Buffer;
@@ -48,6 +50,9 @@ export const EXPIRED_SHOWN_MS = DAY;
 export const MAX_BACKUPS = 50;
 /** How often it is tried to make one. */
 export const MAX_BACKUP_ATTEMPTS = 4;
+
+/** How long it may wait for room before it is in error. */
+export const MAX_BACKUP_WAITING_MS = 2 * HOUR;
 
 /** When a server is backed up by itself. */
 export type BackupSchedule = {

@@ -5,7 +5,7 @@ import { sha256 } from '../../../platform/crypto.ts';
 import type { Server } from '../server.ts';
 import { forgetRestored } from '../store.ts';
 import { steadfast, type ComputeWorld } from '../world.ts';
-import { unpack } from './pack.ts';
+import { verified } from './sums.ts';
 import { findBackup } from './store.ts';
 
 /** Under which name the disk of a restored server stands on the host until its machine has a copy of it. */
@@ -33,7 +33,7 @@ export async function prepareDisk(world: ComputeWorld, op: Op, server: Server): 
   const { image, limits, diskBytes: expectedBytes } = backup.content;
   const wanted = { id, accountId: server.accountId, machineId: server.machineId, image, limits, expectedBytes };
   try {
-    return (await machines.importSnapshot(ours(op), wanted, unpack(kept, backup.content))).id;
+    return (await machines.importSnapshot(ours(op), wanted, verified(kept, backup.content))).id;
   } finally {
     // It may not have been read at all.
     kept.destroy();

@@ -3,7 +3,7 @@ import type { Tx } from '../../../platform/db.ts';
 import { recordFact } from '../../../platform/outbox.ts';
 import type { Backup } from './backup.ts';
 
-type BackupFact = 'backup.requested' | 'backup.available' | 'backup.failed' | 'backup.expired';
+type BackupFact = 'backup.requested' | 'backup.waiting' | 'backup.available' | 'backup.failed' | 'backup.expired';
 
 /** Every change of a backup is a fact, in the transaction of the change. */
 export const tellOfBackup = (

@@ -1,30 +1,18 @@
-import { randomUUID } from 'node:crypto';
 import { assert, isAppError } from '../../../kernel/errors.ts';
 import type { BackupId } from '../../../kernel/ids.ts';
 import type { Op } from '../../../kernel/op.ts';
+import { elapsedMs } from '../../../kernel/time.ts';
 import type { Tx } from '../../../platform/db.ts';
 import type { Snapshot } from '../../machines/index.ts';
+import { whileClaimed } from '../claim.ts';
 import { findServer } from '../store.ts';
 import { steadfast, type ComputeWorld } from '../world.ts';
-import { MAX_BACKUP_ATTEMPTS, type Backup, type BackupContent } from './backup.ts';
+import { MAX_BACKUP_ATTEMPTS, MAX_BACKUP_WAITING_MS, type Backup, type BackupContent } from './backup.ts';
 import { tellOfBackup } from './facts.ts';
-import { pack } from './pack.ts';
 import { expireWithin } from './request.ts';
 import { findSchedule } from './schedule-store.ts';
-import {
-  claimBackup,
-  isBeingRestored,
-  letGoOfBackup,
-  lockBackup,
-  lockClaimed,
-  saveBackup,
-  stayOnBackup,
-  surplusOf,
-} from './store.ts';
-
-/** A backup that somebody works on is his for so long after he last said so. */
-const CLAIM_MS = 20_000;
-const BEAT_MS = 5_000;
+import { isBeingRestored, lockBackup, lockClaimed, saveBackup, surplusOf, unsettledBackups } from './store.ts';
+import { summed } from './sums.ts';
 
 /**
  * Does what is to be done with a backup: makes it, or removes what is left of it. By anybody, any number of times: one
@@ -32,31 +20,26 @@ const BEAT_MS = 5_000;
  */
 export async function settleBackup(world: ComputeWorld, op: Op, id: BackupId): Promise<void> {
   while (!op.signal.aborted) {
-    const claim = randomUUID();
-    const backup = await world.db.transact((tx) => claimBackup(tx, id, claim, CLAIM_MS));
-    if (!backup || !(await whileClaimed(world, op, backup, claim))) return;
+    const goesOn = await whileClaimed(world.db, unsettledBackups, id, (backup, claim) =>
+      attempt(world, op, backup, claim),
+    );
+    if (!goesOn) return;
   }
 }
 
 /** Whether it may be gone on with at once. */
-async function whileClaimed(world: ComputeWorld, op: Op, backup: Backup, claim: string): Promise<boolean> {
-  const { db, log } = world;
-  const beat = setInterval(() => {
-    db.transact((tx) => stayOnBackup(tx, backup.id, claim, CLAIM_MS)).catch(() => {}); // then another takes it over
-  }, BEAT_MS);
+async function attempt(world: ComputeWorld, op: Op, backup: Backup, claim: string): Promise<boolean> {
   try {
-    if (backup.state === 'pending') await make(world, op, backup, claim);
-    else return await tidy(world, op, backup, claim);
+    if (backup.state !== 'pending') return await tidy(world, op, backup, claim);
+    await make(world, op, backup, claim);
     return true;
   } catch (error) {
-    log.warn({ backupId: backup.id, state: backup.state, err: error }, 'a backup could not be settled yet');
+    const { id: backupId, state } = backup;
+    world.log.warn({ backupId, state, err: error }, 'a backup could not be settled yet');
     // Whoever is told to stop leaves it to another.
-    if (backup.state === 'pending' && !op.signal.aborted && !isForLater(error))
+    if (state === 'pending' && !op.signal.aborted && !isForLater(error))
       await noteFailure(world, op, backup, claim, error);
     return false;
-  } finally {
-    clearInterval(beat);
-    await db.transact((tx) => letGoOfBackup(tx, backup.id, claim));
   }
 }
 
@@ -71,15 +54,15 @@ async function make(world: ComputeWorld, op: Op, backup: Backup, claim: string):
   // Whoever was at it before may have left something behind.
   if (backup.blobKey !== undefined) await blobs.remove(backup.blobKey);
   if (!(await db.transact((tx) => noteKey(tx, backup.id, claim, key)))) return;
-  const { stream, sums } = pack(await machines.exportSnapshot(op, snapshot.id));
+  const { stream, sums } = summed(await machines.exportSnapshot(op, snapshot.id));
   try {
     await blobs.put(key, stream, op.signal);
   } finally {
     // Where it was not read to its end, nobody goes on reading the disk.
     stream.destroy();
   }
-  const { image, limits } = snapshot;
-  const content = { image, limits, ...sums() };
+  const { image, limits, bytes: diskBytes } = snapshot;
+  const content = { image, limits, diskBytes, ...sums() };
   const now = world.clock.now();
   const isKept = await db.transact((tx) =>
     becomeAvailable(world, tx, { ...op, now }, { id: backup.id, claim, content }),
@@ -115,7 +98,7 @@ async function becomeAvailable(
   const backup = await lockClaimed(tx, id, claim);
   // Where it was deleted meanwhile, its bytes are removed by whoever removes those of others.
   if (backup?.state !== 'pending') return backup !== undefined;
-  await saveBackup(tx, { ...backup, state: 'available', content });
+  await saveBackup(tx, { ...backup, state: 'available', waiting: undefined, content });
   const { bytes, diskBytes } = content;
   await tellOfBackup(tx, op, 'backup.available', backup, { bytes, diskBytes });
   if (backup.scheduled) await expireSurplus(world, tx, op, backup);
@@ -131,19 +114,35 @@ async function expireSurplus(world: ComputeWorld, tx: Tx, op: Op, { serverId }: 
   }
 }
 
-/** It is tried again, and after a few times it is in error. */
+/** It is tried again: after a few failures it is in error, and after it has waited for room for long enough. */
 async function noteFailure(world: ComputeWorld, op: Op, { id }: Backup, claim: string, error: unknown): Promise<void> {
   const now = world.clock.now();
   await world.db.transact(async (tx) => {
     const backup = await lockClaimed(tx, id, claim);
     if (backup?.state !== 'pending') return;
-    const attempts = backup.attempts + 1;
-    if (attempts < MAX_BACKUP_ATTEMPTS) return saveBackup(tx, { ...backup, attempts });
+    const next = isAppError(error, 'at_capacity') ? waiting(backup, now, error.message) : failedOnce(backup);
+    if (next) {
+      await saveBackup(tx, next);
+      if (next.waiting && !backup.waiting) await tellOfBackup(tx, { ...op, now }, 'backup.waiting', next, next.waiting);
+      return;
+    }
     const failure = isAppError(error) ? error.message : 'The copy of the disk could not be kept.';
-    await saveBackup(tx, { ...backup, attempts, state: 'error', failure });
+    await saveBackup(tx, { ...backup, waiting: undefined, state: 'error', failure });
     await tellOfBackup(tx, { ...op, now }, 'backup.failed', backup, { failure });
     await world.backUpLater(tx, id);
   });
+}
+
+/** Undefined where it has waited for long enough. */
+function waiting(backup: Backup, now: Date, reason: string): Backup | undefined {
+  const since = backup.waiting?.since ?? now;
+  return elapsedMs(since, now) < MAX_BACKUP_WAITING_MS ? { ...backup, waiting: { since, reason } } : undefined;
+}
+
+/** Undefined where it has failed often enough. */
+function failedOnce(backup: Backup): Backup | undefined {
+  const attempts = backup.attempts + 1;
+  return attempts < MAX_BACKUP_ATTEMPTS ? { ...backup, attempts, waiting: undefined } : undefined;
 }
 
 /** Removes the copy from the host, and what nobody wants any more from where backups are kept. */

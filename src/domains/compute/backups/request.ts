@@ -54,6 +54,7 @@ export async function request(
     state: 'pending',
     failure: undefined,
     attempts: 0,
+    waiting: undefined,
     createdAt: now,
     expiresAt: after(now, BACKUP_KEPT_MS),
     endedAt: undefined,
@@ -85,7 +86,7 @@ export async function deleteBackup(world: ComputeWorld, op: AccountOp, reference
 
 /** State and fact; the backup is locked. */
 export async function expireWithin(world: ComputeWorld, tx: Tx, op: Op, backup: Backup): Promise<void> {
-  await saveBackup(tx, { ...backup, state: 'expired', endedAt: op.now });
+  await saveBackup(tx, { ...backup, state: 'expired', waiting: undefined, endedAt: op.now });
   await tellOfBackup(tx, op, 'backup.expired', backup, { from: backup.state });
   await world.backUpLater(tx, backup.id);
 }

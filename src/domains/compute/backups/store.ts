@@ -1,6 +1,7 @@
 import type { AccountId, BackupId, ServerId, SnapshotId } from '../../../kernel/ids.ts';
 import type { Db, Tx } from '../../../platform/db.ts';
 import type { PlanId, RegionId } from '../catalogue.ts';
+import { claimable } from '../claim-store.ts';
 import type { Backup, BackupContent, BackupState } from './backup.ts';
 
 type BackupRow = {
@@ -14,6 +15,8 @@ type BackupRow = {
   state: BackupState;
   failure: string | null;
   attempts: number;
+  waiting_since: Date | null;
+  waiting_for: string | null;
   created_at: Date;
   expires_at: Date;
   ended_at: Date | null;
@@ -32,6 +35,9 @@ function contentOf(row: BackupRow): BackupContent | undefined {
   return { image, limits, diskBytes: Number(row.disk_bytes), bytes: Number(row.bytes), sha256 };
 }
 
+const waitingOf = ({ waiting_since: since, waiting_for: reason }: BackupRow): Backup['waiting'] =>
+  since !== null && reason !== null ? { since, reason } : undefined;
+
 const backupOf = (row: BackupRow): Backup => ({
   id: row.id,
   accountId: row.account_id,
@@ -43,6 +49,7 @@ const backupOf = (row: BackupRow): Backup => ({
   state: row.state,
   failure: row.failure ?? undefined,
   attempts: row.attempts,
+  waiting: waitingOf(row),
   createdAt: row.created_at,
   expiresAt: row.expires_at,
   endedAt: row.ended_at ?? undefined,
@@ -110,7 +117,7 @@ export async function saveBackup(tx: Tx, backup: Backup): Promise<void> {
   await tx.query(
     `update backups
         set state = $2, failure = $3, attempts = $4, ended_at = $5, snapshot_id = $6, blob_key = $7, image = $8,
-            limits = $9, disk_bytes = $10, bytes = $11, sha256 = $12,
+            limits = $9, disk_bytes = $10, bytes = $11, sha256 = $12, waiting_since = $13, waiting_for = $14,
             touched_at = clock_timestamp()
       where id = $1`,
     [
@@ -122,6 +129,8 @@ export async function saveBackup(tx: Tx, backup: Backup): Promise<void> {
       backup.snapshotId ?? null,
       backup.blobKey ?? null,
       ...columnsOf(backup.content),
+      backup.waiting?.since ?? null,
+      backup.waiting?.reason ?? null,
     ],
   );
 }
@@ -168,50 +177,17 @@ export async function isBeingRestored(db: Db, id: BackupId): Promise<boolean> {
   return rows.length > 0;
 }
 
-const UNSETTLED = `(state = 'pending' or snapshot_id is not null or (state in ('error', 'expired') and blob_key is not null))`;
-
-/** What nobody has worked on for so long. Whoever asks has it for as long again. */
-export const takeUnsettledBackups = async (tx: Tx, olderThanMs: number, limit: number): Promise<BackupId[]> =>
-  (
-    await tx.query<{ id: BackupId }>(
-      `update backups set touched_at = clock_timestamp()
-        where id in (select id from backups
-                      where ${UNSETTLED} and touched_at < clock_timestamp() - $1 * interval '1 millisecond'
-                        and (claimed_until is null or claimed_until < clock_timestamp())
-                      order by touched_at
-                      limit $2
-                        for update skip locked)
-        returning id`,
-      [olderThanMs, limit],
-    )
-  ).map(({ id }) => id);
-
-/** One of any number of callers gets a backup of which something is to be done, for so long. */
-export const claimBackup = async (tx: Tx, id: BackupId, claim: string, forMs: number): Promise<Backup | undefined> =>
-  only(
-    await tx.query<BackupRow>(
-      `update backups
-          set claim = $2, claimed_until = clock_timestamp() + $3 * interval '1 millisecond', touched_at = clock_timestamp()
-        where id = $1 and ${UNSETTLED} and (claimed_until is null or claimed_until < clock_timestamp())
-        returning *`,
-      [id, claim, forMs],
-    ),
-  );
+/** Backups that are to be made, or of which something is to be removed; what waits for room is left alone for a while. */
+export const unsettledBackups = claimable<BackupId, BackupRow, Backup>(
+  {
+    table: 'backups',
+    unsettled: `(state = 'pending' or snapshot_id is not null
+                 or (state in ('error', 'expired') and blob_key is not null))`,
+    rested: `(waiting_since is null or state <> 'pending' or touched_at < clock_timestamp() - interval '30 seconds')`,
+  },
+  backupOf,
+);
 
 /** The same backup, locked, for who has it. Undefined where another has taken it over. */
 export const lockClaimed = async (tx: Tx, id: BackupId, claim: string): Promise<Backup | undefined> =>
   only(await tx.query<BackupRow>(`select * from backups where id = $1 and claim = $2 for update`, [id, claim]));
-
-export async function stayOnBackup(tx: Tx, id: BackupId, claim: string, forMs: number): Promise<void> {
-  await tx.query(
-    `update backups set claimed_until = clock_timestamp() + $3 * interval '1 millisecond' where id = $1 and claim = $2`,
-    [id, claim, forMs],
-  );
-}
-
-export async function letGoOfBackup(tx: Tx, id: BackupId, claim: string): Promise<void> {
-  await tx.query(
-    `update backups set claim = null, claimed_until = null, touched_at = clock_timestamp() where id = $1 and claim = $2`,
-    [id, claim],
-  );
-}

@@ -4,7 +4,7 @@ import type { ComputeWorld } from '../world.ts';
 import { EXPIRED_SHOWN_MS } from './backup.ts';
 import { expireWithin } from './request.ts';
 import { runSchedule } from './schedule.ts';
-import { expiredBackups, forgetBackups, lockBackup, takeUnsettledBackups } from './store.ts';
+import { expiredBackups, forgetBackups, lockBackup, unsettledBackups } from './store.ts';
 
 const BATCH = 100;
 /** What is unsettled for so long was left behind. */
@@ -31,7 +31,7 @@ async function expireDue(world: ComputeWorld, op: Op): Promise<number> {
 
 const takeUpLeft = ({ db, backUpLater }: ComputeWorld): Promise<number> =>
   db.transact(async (tx) => {
-    const left = await takeUnsettledBackups(tx, LEFT_AFTER_MS, BATCH);
+    const left = await unsettledBackups.takeLeft(tx, LEFT_AFTER_MS, BATCH);
     for (const id of left) await backUpLater(tx, id);
     return left.length;
   });

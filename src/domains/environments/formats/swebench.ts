@@ -12,10 +12,11 @@ import {
   type SampleDraft,
   type SampleText,
 } from '../sample.ts';
-import { filesBelow, textOf as fileText, type BroughtFile } from '../tree.ts';
+import { filesBelow, type BroughtFile } from '../tree.ts';
 import { DOCKERFILE, type BroughtFolder } from './folder.ts';
 import type { FolderTrees } from './harbor.ts';
 import { testNames } from './lists.ts';
+import { restored } from './swebench-files.ts';
 
 /** Datasets write what is not known as null, as an empty string, or not at all. */
 const word = z
@@ -47,13 +48,10 @@ const NO_REPOSITORY =
 
 /** What a line may bring beside it: the repository at its commit, and what its tests become. */
 const REPOSITORY = 'repo';
-/** Files as the test patch leaves them. */
-const TEST_FILES = 'tests';
-/** Paths that the test patch removes, one to a line. */
-const REMOVED = 'removed';
 const SETUP = 'setup.sh';
 const WORKDIR = '/testbed';
 const RUNNER = readFileSync(join(import.meta.dirname, 'swebench-tests.py'));
+const REPORTER = readFileSync(join(import.meta.dirname, 'swebench-report.py'));
 /** The set-up may need the user's files and may make some. */
 const RECIPE = `FROM base
 COPY ${REPOSITORY} ${WORKDIR}
@@ -122,17 +120,14 @@ function treesOf(files: readonly BroughtFile[], text: SampleText): FolderTrees {
   };
 }
 
-/** Beside the tests themselves, whatever steers them: a repository that brings its own would grade itself. */
 function testsOf(files: readonly BroughtFile[], repository: readonly BroughtFile[], text: SampleText): BroughtFile[] {
-  const own = filesBelow(files, TEST_FILES);
-  const removed = (fileText(files, REMOVED) ?? '').split('\n').filter(Boolean);
-  const replaced = new Set([...own.map(({ path }) => path), ...removed]);
-  const steering = repository.filter(({ path }) => /(^|\/)conftest\.py$/.test(path) && !replaced.has(path));
-  const plan = { names: [...text.failToPass, ...text.passToPass, ...text.failToFail], removed };
+  const names = [...text.failToPass, ...text.passToPass, ...text.failToFail];
+  const { files: own, plan } = restored(files, repository, names);
   return [
-    ...[...own, ...steering].map((file) => ({ ...file, path: `files/${file.path}` })),
+    ...own.map((file) => ({ ...file, path: `files/${file.path}` })),
     fileOf('run.py', RUNNER),
-    fileOf('plan.json', JSON.stringify(plan)),
+    fileOf('report.py', REPORTER),
+    fileOf('plan.json', JSON.stringify({ names, ...plan })),
   ];
 }
 

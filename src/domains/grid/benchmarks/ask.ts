@@ -71,6 +71,7 @@ const questionsOf = (op: NodeOp, suite: Suite, offer: Offer, dueAt: Date): { cas
         status: 'OPEN' as const,
         shadow: true,
         via: 'grid' as const,
+        integration: null,
         callbackUrl: null,
         deadlineAt: dueAt,
         validatorIds: [],

@@ -49,8 +49,10 @@ export const MAX_REWARD_TCK = 100_000;
 export const MAX_DEADLINE_DAYS = 90;
 export const MAX_TAGS = 20;
 export const MAX_TAG_LENGTH = 50;
-/** What one bounty takes in all: its page shows every one. */
+/** What one bounty takes in all. */
 export const MAX_SUBMISSIONS = 500;
+/** What one look at a bounty shows of it: a megabyte of texts at the most. */
+export const MAX_SHOWN_SUBMISSIONS = 100;
 
 export const deadlineOf = (now: Date, days: number | undefined): Date | undefined =>
   days === undefined ? undefined : after(now, days * DAY);

@@ -4,18 +4,20 @@ import { tck, type Tck } from '../../../kernel/money.ts';
 import { newId, type Op } from '../../../kernel/op.ts';
 import type { Tx } from '../../../platform/db.ts';
 import { recordFact } from '../../../platform/outbox.ts';
-import { bounty as bountyAccount, VAULT, wallet } from '../../ledger/index.ts';
-import { shortDecimals, taxOf } from '../money.ts';
+import { bounty as bountyAccount, mint, wallet, type Code } from '../../ledger/index.ts';
+import { shortDecimals, taxOf, vaultOf } from '../money.ts';
+import type { Node } from '../nodes/node.ts';
 import { findNode } from '../nodes/store.ts';
+import { isBanned } from '../reputation/cri.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
 import type { Bounty, Submission } from './bounty.ts';
 import { lockOwn } from './policy.ts';
-import { dueBounties, endBounty, findSubmission, lockBounty } from './store.ts';
+import { dueBounties, endBounty, findSubmission, lockBounty, openBountiesOf } from './store.ts';
 
 export type Award = { bountyId: BountyId; winnerId: NodeId; payout: Tck; tax: Tck; awardedAt: Date };
 export type Cancellation = { bountyId: BountyId; refunded: Tck; cancelledAt: Date };
 
-/** Bounties that one run of the sweep expires. */
+/** Bounties that one run of the sweep expires, or that end with their creator at once. */
 const BATCH = 100;
 
 const notOpen = (): AppError => new AppError('invalid', 'Bounty is not open');
@@ -63,7 +65,7 @@ function awardOf(bounty: Bounty, { solverId }: Submission, awardedAt: Date | und
   return { bountyId: bounty.id, winnerId: solverId, payout: tck(bounty.reward - tax), tax, awardedAt };
 }
 
-const payment = (op: Op, { id, reward }: Bounty, { payout, tax }: Award, winner: AccountId) => ({
+const payment = (op: Op, { id, reward, sandbox }: Bounty, { payout, tax }: Award, winner: AccountId) => ({
   id: newId(op, 'transfer', 'bounty release'),
   type: 'BOUNTY_RELEASE',
   description: `Reward of bounty ${id}`,
@@ -71,7 +73,7 @@ const payment = (op: Op, { id, reward }: Bounty, { payout, tax }: Award, winner:
   legs: [
     { account: bountyAccount(id), amount: tck(-reward) },
     { account: wallet(winner, 'TCK'), amount: payout },
-    ...(tax > 0n ? [{ account: VAULT, amount: tax, type: 'PROTOCOL_TAX' }] : []),
+    ...(tax > 0n ? [{ account: vaultOf({ sandbox }), amount: tax, type: 'PROTOCOL_TAX' }] : []),
   ],
 });
 
@@ -87,7 +89,10 @@ export function cancel(world: GridWorld, op: NodeOp, reference: string): Promise
 
 export type Expiry = { expired: number; failed: number };
 
-/** Gives back the rewards of bounties whose deadline has come. One that fails hinders no other. */
+/**
+ * Ends bounties whose deadline has come, and those whose creator is here no more and can neither award nor cancel them.
+ * One that fails hinders no other.
+ */
 export async function expireDue(world: GridWorld, op: Op): Promise<Expiry> {
   const due = await dueBounties(world.db, op.now, BATCH);
   const expiry = { expired: 0, failed: 0 };
@@ -105,12 +110,31 @@ export async function expireDue(world: GridWorld, op: Op): Promise<Expiry> {
 const expire = (world: GridWorld, op: Op, id: BountyId): Promise<boolean> =>
   world.db.transact(async (tx) => {
     const bounty = await lockBounty(tx, id);
-    return bounty !== undefined && giveBack(world, tx, op, bounty, 'expired');
+    if (!bounty) return false;
+    const isDue = bounty.deadlineAt !== undefined && bounty.deadlineAt <= op.now;
+    if (!isDue && (await creatorOf(tx, bounty)).active) return false;
+    return giveBack(world, tx, op, bounty, isDue ? 'expired' : 'cancelled');
   });
+
+/** Ends the open bounties of a node that is banned, and answers what of it went to the vault. The sweep does the rest. */
+export async function endBanned(world: GridWorld, tx: Tx, op: Op, creator: NodeId): Promise<Tck> {
+  let rewards = 0n;
+  for (const id of await openBountiesOf(tx, creator, BATCH)) {
+    const bounty = await lockBounty(tx, id);
+    if (bounty && (await giveBack(world, tx, op, bounty, 'cancelled'))) rewards += bounty.reward;
+  }
+  return tck(rewards);
+}
+
+async function creatorOf(tx: Tx, { creatorId }: Bounty): Promise<Node> {
+  const creator = await findNode(tx, creatorId);
+  assert(creator, 'a bounty has a creator');
+  return creator;
+}
 
 /** Ends a bounty in which nobody has won. False where it was over already. */
 async function giveBack(
-  { ledger }: GridWorld,
+  { ledger }: Pick<GridWorld, 'ledger'>,
   tx: Tx,
   op: Op,
   bounty: Bounty,
@@ -118,16 +142,15 @@ async function giveBack(
 ): Promise<boolean> {
   const { id, creatorId, reward } = bounty;
   if (!(await endBounty(tx, id, { state }, op.now))) return false;
-  const creator = await findNode(tx, creatorId);
-  assert(creator, 'a bounty has a creator');
+  const creator = await creatorOf(tx, bounty);
+  const { to, ...named } = wayBack(bounty, creator);
   await ledger.transfer(tx, op, {
     id: newId(op, 'transfer', `bounty refund ${id}`),
-    type: 'BOUNTY_REFUND',
-    description: `Reward of bounty ${id}, given back`,
+    ...named,
     metadata: { reference: id },
     legs: [
       { account: bountyAccount(id), amount: tck(-reward) },
-      { account: wallet(creator.accountId, 'TCK'), amount: reward },
+      { account: to, amount: reward },
     ],
   });
   await recordFact(tx, op, {
@@ -137,4 +160,15 @@ async function giveBack(
     data: { nodes: [creatorId], bounty_id: id, refunded: shortDecimals(reward) },
   });
   return true;
+}
+
+type WayBack = { type: string; description: string; to: Code<'TCK'> };
+
+/** A reward is its creator's balance put aside, and goes where that goes when its creator ends. */
+function wayBack({ id, sandbox }: Bounty, creator: Node): WayBack {
+  const description = `Reward of bounty ${id}, whose creator is here no more`;
+  if (isBanned(creator)) return { type: 'CONFISCATION', description, to: vaultOf({ sandbox }) };
+  if (!creator.active && sandbox) return { type: 'CONFISCATION', description, to: mint('TCK') };
+  const to = wallet(creator.accountId, 'TCK');
+  return { type: 'BOUNTY_REFUND', description: `Reward of bounty ${id}, given back`, to };
 }

@@ -6,7 +6,7 @@ import type { Reputation } from '../reputation/index.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
 import { mayRead, type Bounty, type Submission } from './bounty.ts';
 import { create, type BountyWish } from './create.ts';
-import { award, cancel, expireDue } from './end.ts';
+import { award, cancel, expireDue, type Expiry } from './end.ts';
 import { bountyMissing } from './policy.ts';
 import { findBounty, searchBounties, submissionsOf, type BountySearch } from './store.ts';
 import { submit, type SubmissionWish } from './submit.ts';
@@ -17,6 +17,8 @@ export type ShownSubmission = Omit<Submission, 'content' | 'proofUrl'> & {
   proofUrl: string | undefined;
 };
 
+type Page = { limit: number; offset: number };
+
 export type Bounties = ReturnType<typeof createBounties>;
 
 /** Bounties: rewards that nodes put aside for whoever solves something. */
@@ -26,12 +28,13 @@ export function createBounties(gridWorld: GridWorld, reputation: Reputation) {
   return {
     create: (op: NodeOp, wish: BountyWish) => create(world, op, wish),
     search: (search: BountySearch) => searchBounties(db, search),
-    /** A bounty with all that was handed in for it, as the caller may see it. Throws `not_found`. */
-    describe: (op: Op, reference: string) => describe(world, op, reference),
+    /** A bounty with a page of what was handed in for it, as the caller may see it. Throws `not_found`. */
+    describe: (op: Op, reference: string, page: Page) => describe(world, op, reference, page),
     submit: (op: NodeOp, reference: string, wish: SubmissionWish) => submit(world, op, reference, wish),
     award: (op: NodeOp, reference: string, submissionId: string) => award(world, op, reference, submissionId),
     cancel: (op: NodeOp, reference: string) => cancel(world, op, reference),
-    expireDue: (op: Op) => expireDue(world, op),
+    /** All that is due, now. */
+    expireDue: (op: Op) => expireEverything(world, op),
     sweeps: [
       defineSweep({
         name: 'grid.expire-bounties',
@@ -42,16 +45,25 @@ export function createBounties(gridWorld: GridWorld, reputation: Reputation) {
   };
 }
 
+async function expireEverything(world: GridWorld, op: Op): Promise<Expiry> {
+  let expired = 0;
+  let round = await expireDue(world, op);
+  for (; round.expired > 0 && !op.signal.aborted; round = await expireDue(world, op)) expired += round.expired;
+  // What fails is found again in each round.
+  return { expired: expired + round.expired, failed: round.failed };
+}
+
 async function describe(
   { db }: GridWorld,
   op: Op,
   reference: string,
+  page: Page,
 ): Promise<{ bounty: Bounty; submissions: ShownSubmission[] }> {
   const id = parseId('bounty', reference);
   const bounty = id && (await findBounty(db, id));
   if (!bounty) throw bountyMissing();
   const reader = op.actor.kind === 'account' ? await findNodeOf(db, op.actor.accountId) : undefined;
-  const submissions = (await submissionsOf(db, bounty.id)).map((one) => shownTo(bounty, one, reader?.id));
+  const submissions = (await submissionsOf(db, bounty.id, page)).map((one) => shownTo(bounty, one, reader?.id));
   return { bounty, submissions };
 }
 

@@ -116,11 +116,24 @@ export async function searchBounties(
   return { bounties: rows.map(bountyOf), total: Number(counted?.total ?? 0n) };
 }
 
-/** Open bounties whose deadline has come, the longest due first. */
+/** Open bounties whose deadline has come, the longest due first, and those of nodes that are here no more. */
 export async function dueBounties(db: Db, now: Date, limit: number): Promise<BountyId[]> {
   const rows = await db.query<{ id: BountyId }>(
-    `select id from grid_bounties where state = 'open' and deadline_at <= $1 order by deadline_at, seq limit $2`,
+    `(select id from grid_bounties where state = 'open' and deadline_at <= $1 order by deadline_at, seq limit $2)
+     union
+     (select b.id from grid_bounties b join grid_nodes n on n.id = b.creator_id
+       where b.state = 'open' and not n.active limit $2)
+     limit $2`,
     [now, limit],
+  );
+  return rows.map(({ id }) => id);
+}
+
+/** In the order of their ids, in which whoever ends several locks them. */
+export async function openBountiesOf(db: Db, creator: NodeId, limit: number): Promise<BountyId[]> {
+  const rows = await db.query<{ id: BountyId }>(
+    `select id from grid_bounties where creator_id = $1 and state = 'open' order by id limit $2`,
+    [creator, limit],
   );
   return rows.map(({ id }) => id);
 }
@@ -194,14 +207,18 @@ export async function findSubmission(db: Db, id: SubmissionId): Promise<Submissi
   return row && submissionOf(row);
 }
 
-/** Newest first. */
-export const submissionsOf = async (db: Db, bountyId: BountyId): Promise<Submission[]> =>
-  (
-    await db.query<SubmissionRow>(
-      `select ${SUBMISSION_COLUMNS} from grid_submissions where bounty_id = $1 order by seq desc`,
-      [bountyId],
-    )
-  ).map(submissionOf);
+/** One page, newest first. */
+export async function submissionsOf(
+  db: Db,
+  bountyId: BountyId,
+  { limit, offset }: { limit: number; offset: number },
+): Promise<Submission[]> {
+  const rows = await db.query<SubmissionRow>(
+    `select ${SUBMISSION_COLUMNS} from grid_submissions where bounty_id = $1 order by seq desc limit $2 offset $3`,
+    [bountyId, limit, offset],
+  );
+  return rows.map(submissionOf);
+}
 
 export async function skillExists(db: Db, id: ListingId): Promise<boolean> {
   return (await db.query(`select 1 from grid_skills where id = $1`, [id])).length > 0;

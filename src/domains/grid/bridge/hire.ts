@@ -11,6 +11,8 @@ import { findCapability, labelsOf, type Capability } from './capability.ts';
 import { cheapestMatch, type Match } from './store.ts';
 
 export type HireWish = {
+  /** The program that hires. */
+  integration: string;
   capability: string;
   payload: Record<string, unknown>;
   maxPrice: Tck;
@@ -37,6 +39,7 @@ export async function hire(
     skillId,
     input: wish.payload,
     via: 'mcp',
+    integration: wish.integration,
     maxPrice: wish.maxPrice,
     deadlineAt: after(op.now, wish.deadlineSeconds * SECOND),
   });

@@ -36,8 +36,20 @@ export type Discovered = {
   sellerCri: number;
   label: string;
   price: Tck;
-  metadata: Record<string, unknown>;
+  category: string | undefined;
+  description: string | undefined;
+  /** What its metadata has there, and undefined where that is too large to be shown among many. */
+  inputSchema: unknown;
+  outputSchema: unknown;
 };
+
+/** Bytes of a schema that is shown among many. A larger one is in the listing of its skill. */
+const MAX_SHOWN_SCHEMA = 4_000;
+const MAX_SHOWN_TEXT = 1_000;
+
+/** Nothing larger leaves the database: two hundred skills may have ten megabytes of metadata. */
+const shownSchema = (name: 'input_schema' | 'output_schema'): string =>
+  `case when octet_length((s.metadata -> '${name}')::text) <= ${MAX_SHOWN_SCHEMA} then s.metadata -> '${name}' end as ${name}`;
 
 /** Skills of active nodes that trade for real, the oldest first. */
 export async function discover(db: Db, { category, maxPrice, minCri, limit }: Discovery): Promise<Discovered[]> {
@@ -47,9 +59,15 @@ export async function discover(db: Db, { category, maxPrice, minCri, limit }: Di
     cri: number;
     label: string;
     price: bigint;
-    metadata: Record<string, unknown>;
+    category: string | null;
+    description: string | null;
+    input_schema: unknown;
+    output_schema: unknown;
   }>(
-    `select s.id, s.node_id, n.cri::float8 as cri, s.label, s.price, s.metadata
+    `select s.id, s.node_id, n.cri::float8 as cri, s.label, s.price, left(s.category, ${MAX_SHOWN_TEXT}) as category,
+            case when jsonb_typeof(s.metadata -> 'description') = 'string'
+                 then left(s.metadata ->> 'description', ${MAX_SHOWN_TEXT}) end as description,
+            ${shownSchema('input_schema')}, ${shownSchema('output_schema')}
        from grid_skills s join grid_nodes n on n.id = s.node_id
       where n.active and not n.sandbox and ($1::text is null or s.category = $1)
         and ($2::bigint is null or s.price <= $2) and ($3::numeric is null or n.cri >= $3)
@@ -63,7 +81,10 @@ export async function discover(db: Db, { category, maxPrice, minCri, limit }: Di
     sellerCri: row.cri,
     label: row.label,
     price: tck(row.price),
-    metadata: row.metadata,
+    category: row.category ?? undefined,
+    description: row.description ?? undefined,
+    inputSchema: row.input_schema ?? undefined,
+    outputSchema: row.output_schema ?? undefined,
   }));
 }
 

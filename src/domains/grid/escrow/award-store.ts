@@ -13,8 +13,8 @@ export async function lockNewGenesis(tx: Tx, nodes: readonly NodeId[]): Promise<
 }
 
 /**
- * Those of the nodes that have settled so many jobs of one verification skill, none of them by the operator's word, and
- * are no pioneers yet; locked in the order of their names.
+ * Those of the nodes that have settled so many jobs of one verification skill, none of them by the operator's word or for
+ * play money, and are no pioneers yet; locked in the order of their names.
  */
 export async function lockNewPioneers(tx: Tx, nodes: readonly NodeId[], jobs: number): Promise<NodeId[]> {
   const rows = await tx.query<{ id: NodeId }>(
@@ -23,7 +23,7 @@ export async function lockNewPioneers(tx: Tx, nodes: readonly NodeId[], jobs: nu
         and exists (select from grid_skills s
                      where s.node_id = n.id and s.category = 'verification'
                        and (select count(*) from grid_tasks t join grid_escrows e on e.id = t.escrow_id
-                             where t.skill_id = s.id and t.status = 'SETTLED' and e.reason is null) >= $2)
+                             where t.skill_id = s.id and t.status = 'SETTLED' and e.reason is null and not e.sandbox) >= $2)
       order by n.id for no key update`,
     [nodes, jobs],
   );

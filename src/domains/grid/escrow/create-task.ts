@@ -27,6 +27,7 @@ export type TaskOrder = {
   /** The buyer's own validators, which the output has to pass. */
   validatorIds?: readonly string[] | undefined;
   via?: Via | undefined;
+  integration?: string | undefined;
   callbackUrl?: string | undefined;
   /** What is not delivered by then is given back; never later than the usual time. */
   deadlineAt?: Date | undefined;
@@ -83,6 +84,7 @@ function newTask(op: NodeOp, order: TaskOrder, offer: Offer, validatorIds: strin
     status: 'OPEN',
     shadow,
     via: order.via ?? 'grid',
+    integration: order.integration ?? null,
     callbackUrl: order.callbackUrl ?? null,
     deadlineAt: order.deadlineAt ?? null,
     validatorIds,
@@ -118,6 +120,7 @@ function escrowFor(op: NodeOp, id: EscrowId, task: GridTask, offer: Offer): Escr
     sellerId: task.sellerId,
     amount: offer.price,
     state: 'PENDING',
+    sandbox: op.node.sandbox,
     proofHash: null,
     reason: null,
     refundAt: task.deadlineAt && task.deadlineAt < latest ? task.deadlineAt : latest,

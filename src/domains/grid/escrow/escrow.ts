@@ -24,6 +24,8 @@ export type Escrow = {
   sellerId: NodeId;
   amount: Tck;
   state: EscrowState;
+  /** Of a buyer that only plays: its money is worth nothing. */
+  sandbox: boolean;
   proofHash: string | null;
   /** Why it is disputed or was given back: the rule. */
   reason: string | null;

@@ -30,9 +30,9 @@ export type Escrows = ReturnType<typeof createEscrows>;
  * others' is `not_found` too, or `forbidden` where clients expect it, what cannot be done where it is now is `invalid`.
  */
 export function createEscrows(standing: EscrowWorld) {
-  const world: Settling = { ...standing, court: createCourt() };
-  // Apart from the court that money waits for: whoever only tries something out holds up nobody's.
-  const trials: Settling = { ...standing, court: createCourt() };
+  const world: Settling = { ...standing, court: createCourt(), playCourt: createCourt() };
+  // Apart from the courts that money waits for: whoever only tries something out holds up nobody's.
+  const trials = { ...standing, court: createCourt() };
   const { db } = world;
   return {
     /** Throws `invalid` (of itself; beyond its canary), `not_found`, `forbidden` (sandbox), `unaffordable`. */
@@ -74,7 +74,7 @@ export function createEscrows(standing: EscrowWorld) {
 
     sweeps: sweepsOf(world),
     close: async () => {
-      await Promise.all([world.court.close(), trials.court.close()]);
+      await Promise.all([world.court, world.playCourt, trials.court].map((court) => court.close()));
     },
   };
 }
@@ -91,15 +91,24 @@ const sweepsOf = (world: Settling): SweepDefinition[] => [
     runDue: async (op) => doneIn(await settleDue(world, op, 'ruled')),
   }),
   defineSweep({
+    name: 'grid.judge-played',
+    everySeconds: SETTLE_SECONDS,
+    runDue: async (op) => doneIn(await settleDue(world, op, 'played')),
+  }),
+  defineSweep({
     name: 'grid.refund-overdue',
     everySeconds: SETTLE_SECONDS,
-    runDue: (op) => refundOverdue(world, op),
+    runDue: async (op) => doneIn(await refundOverdue(world, op)),
   }),
 ];
 
 async function refundEverything(world: EscrowWorld, op: Op): Promise<number> {
   let refunded = 0;
-  for (let found = 1; found > 0 && !op.signal.aborted; refunded += found) found = await refundOverdue(world, op);
+  for (let done = 1; done > 0 && !op.signal.aborted;) {
+    const round = await refundOverdue(world, op);
+    refunded += round.refunded;
+    done = doneIn(round);
+  }
   return refunded;
 }
 

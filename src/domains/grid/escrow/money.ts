@@ -4,7 +4,8 @@ import { uuidFrom, type EscrowId, type NodeId, type TransferId } from '../../../
 import { tck } from '../../../kernel/money.ts';
 import type { Op } from '../../../kernel/op.ts';
 import type { Tx } from '../../../platform/db.ts';
-import { escrow as accountOf, VAULT, wallet, type Leg, type Transfer } from '../../ledger/index.ts';
+import { escrow as accountOf, wallet, type Leg, type Transfer } from '../../ledger/index.ts';
+import { vaultOf } from '../money.ts';
 import type { Node } from '../nodes/node.ts';
 import { spend } from '../nodes/spend.ts';
 import type { EscrowWorld } from './world.ts';
@@ -37,14 +38,15 @@ export async function lockAway(
 }
 
 /** Pays the seller, and the vault its tax. */
-export function payment(type: Release, { id, amount, sellerId }: Escrow, owners: Owners): Transfer {
+export function payment(type: Release, escrow: Escrow, owners: Owners): Transfer {
+  const { id, amount, sellerId } = escrow;
   const { payout, tax } = splitOf(amount);
   const legs: Leg<'TCK'>[] = [
     { account: accountOf(id), amount: tck(-amount) },
     { account: walletOf(owners, sellerId), amount: payout },
   ];
   // Three hundredths of very little are nothing, and a leg moves something.
-  if (tax > 0n) legs.push({ account: VAULT, amount: tax, type: 'PROTOCOL_TAX' });
+  if (tax > 0n) legs.push({ account: vaultOf(escrow), amount: tax, type: 'PROTOCOL_TAX' });
   return { ...named(type, id), description: `Paid to ${sellerId}`, legs };
 }
 

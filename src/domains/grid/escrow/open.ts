@@ -31,6 +31,7 @@ export async function openEscrow(world: EscrowWorld, op: NodeOp, order: EscrowOr
     sellerId: seller.id,
     amount,
     state: 'PENDING',
+    sandbox: op.node.sandbox,
     proofHash: null,
     reason: null,
     refundAt: after(op.now, PENDING_TIMEOUT_MS),

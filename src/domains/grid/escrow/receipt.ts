@@ -1,5 +1,6 @@
-import { escrow as accountOf, VAULT, type Code, type Movement } from '../../ledger/index.ts';
+import { escrow as accountOf, type Code, type Movement } from '../../ledger/index.ts';
 import type { Db } from '../../../platform/db.ts';
+import { vaultOf } from '../money.ts';
 import type { NodeOp } from '../world.ts';
 import type { EscrowWorld } from './world.ts';
 import { decisionsAbout, validationsOf } from './decision-store.ts';
@@ -41,11 +42,12 @@ export async function receiptOf({ db, ledger }: EscrowWorld, op: NodeOp, id: str
   };
 }
 
-async function accountNames(db: Db, { id, buyerId, sellerId }: Escrow): Promise<Map<Code, string>> {
+async function accountNames(db: Db, escrow: Escrow): Promise<Map<Code, string>> {
+  const { id, buyerId, sellerId } = escrow;
   const owners = await ownersOf(db, [buyerId, sellerId]);
   return new Map<Code, string>([
     [accountOf(id), `ESCROW:${id}`],
-    [VAULT, 'VAULT'],
+    [vaultOf(escrow), 'VAULT'],
     [walletOf(owners, buyerId), buyerId],
     [walletOf(owners, sellerId), sellerId],
   ]);

@@ -6,8 +6,7 @@ import { partyTask } from './party-task.ts';
 import type { Broken } from './promises.ts';
 import { findOffer } from './skill-store.ts';
 import type { GridTask } from './task.ts';
-import type { Settling } from './tend.ts';
-import { judgeAll } from './verdict.ts';
+import { judgeAll, type Judging } from './verdict.ts';
 
 /** What a task would have come to, had there been money. */
 export type Simulation = {
@@ -21,7 +20,7 @@ export type Simulation = {
 const OUTCOMES = { clean: 'SETTLED', broken: 'AUTO_REFUND', unclear: 'FLAGGED_MANUAL' } as const;
 
 /** Judges the output of a shadow task as it would be judged before its seller were paid. Nothing is written. */
-export async function simulate(world: Settling, op: NodeOp, id: string): Promise<Simulation> {
+export async function simulate(world: Judging, op: NodeOp, id: string): Promise<Simulation> {
   const task = await partyTask(world.db, op, id);
   if (!task.shadow) throw new AppError('invalid', 'Not a shadow task');
   const offer = await findOffer(world.db, task.skillId);

@@ -9,6 +9,7 @@ type Row = {
   seller_id: NodeId;
   amount: bigint;
   state: EscrowState;
+  sandbox: boolean;
   proof_hash: string | null;
   reason: string | null;
   refund_at: Date;
@@ -18,9 +19,12 @@ type Row = {
 };
 
 const COLUMNS =
-  'e.id, e.buyer_id, e.seller_id, e.amount, e.state, e.proof_hash, e.reason, e.refund_at, e.settle_at, e.settled_at, e.created_at';
+  'e.id, e.buyer_id, e.seller_id, e.amount, e.state, e.sandbox, e.proof_hash, e.reason, e.refund_at, e.settle_at, e.settled_at, e.created_at';
 
-export type NewEscrow = Pick<Escrow, 'id' | 'buyerId' | 'sellerId' | 'amount' | 'refundAt' | 'createdAt'> & {
+export type NewEscrow = Pick<
+  Escrow,
+  'id' | 'buyerId' | 'sellerId' | 'amount' | 'sandbox' | 'refundAt' | 'createdAt'
+> & {
   idempotencyKey: string | undefined;
   ruled: boolean;
 };
@@ -28,14 +32,15 @@ export type NewEscrow = Pick<Escrow, 'id' | 'buyerId' | 'sellerId' | 'amount' | 
 /** False where the buyer has one under this key already. */
 export async function insertEscrow(tx: Tx, escrow: NewEscrow): Promise<boolean> {
   const rows = await tx.query(
-    `insert into grid_escrows (id, buyer_id, seller_id, amount, state, refund_at, created_at, idempotency_key, ruled)
-     values ($1, $2, $3, $4, 'PENDING', $5, $6, $7, $8)
+    `insert into grid_escrows (id, buyer_id, seller_id, amount, state, sandbox, refund_at, created_at, idempotency_key, ruled)
+     values ($1, $2, $3, $4, 'PENDING', $5, $6, $7, $8, $9)
      on conflict do nothing returning 1`,
     [
       escrow.id,
       escrow.buyerId,
       escrow.sellerId,
       escrow.amount,
+      escrow.sandbox,
       escrow.refundAt,
       escrow.createdAt,
       escrow.idempotencyKey ?? null,
@@ -102,10 +107,14 @@ export async function moveEscrow(
   return moved;
 }
 
+/** Has not failed a moment ago. */
+const NOT_WAITING = '(e.retry_at is null or e.retry_at <= $1)';
+
 /** What nobody delivered against in time, the oldest first. */
 export async function overdueEscrows(db: Db, now: Date, limit: number): Promise<EscrowId[]> {
   const rows = await db.query<{ id: EscrowId }>(
-    `select id from grid_escrows where state = 'PENDING' and refund_at <= $1 order by refund_at, id limit $2`,
+    `select id from grid_escrows e where e.state = 'PENDING' and e.refund_at <= $1 and ${NOT_WAITING}
+      order by e.refund_at, e.id limit $2`,
     [now, limit],
   );
   return rows.map(({ id }) => id);
@@ -141,12 +150,31 @@ const DUE = `
     left join grid_tasks t on t.escrow_id = e.id
     left join grid_skills s on s.id = t.skill_id`;
 
-/** Those whose window is over, the longest first. */
-export async function dueEscrows(db: Db, now: Date, which: { ruled: boolean; limit: number }): Promise<Due[]> {
+/** Those without rules whose window is over, the longest first. */
+export async function dueEscrows(db: Db, now: Date, limit: number): Promise<Due[]> {
   const rows = await db.query<DueRow>(
-    `${DUE} where e.state = 'AWAITING_SETTLEMENT' and e.ruled = $1 and e.settle_at <= $2
-      order by e.settle_at, e.id limit $3`,
-    [which.ruled, now, which.limit],
+    `${DUE} where e.state = 'AWAITING_SETTLEMENT' and not e.ruled and e.settle_at <= $1 and ${NOT_WAITING}
+      order by e.settle_at, e.id limit $2`,
+    [now, limit],
+  );
+  return rows.map(dueOf);
+}
+
+/**
+ * Those that have to be judged and whose window is over, of sandbox nodes or of all others. Nodes take turns, as sellers
+ * and as buyers: both may have written rules that take their time, and have others wait for their own only.
+ */
+export async function dueForJudging(db: Db, now: Date, which: { sandbox: boolean; limit: number }): Promise<Due[]> {
+  const rows = await db.query<DueRow>(
+    `with waiting as (
+       select e.id, e.settle_at,
+              greatest(row_number() over (partition by e.seller_id order by e.settle_at, e.id),
+                       row_number() over (partition by e.buyer_id order by e.settle_at, e.id)) as turn
+         from grid_escrows e
+        where e.state = 'AWAITING_SETTLEMENT' and e.ruled and e.sandbox = $2 and e.settle_at <= $1 and ${NOT_WAITING}),
+     chosen as (select id, turn from waiting order by turn, settle_at, id limit $3)
+     ${DUE} join chosen on chosen.id = e.id order by chosen.turn, e.settle_at, e.id`,
+    [now, which.sandbox, which.limit],
   );
   return rows.map(dueOf);
 }
@@ -156,9 +184,15 @@ export async function findDue(db: Db, id: EscrowId): Promise<Due | undefined> {
   return row && dueOf(row);
 }
 
-/** Has one that could not be settled wait, so that it does not stand in the way of those behind it. */
+/**
+ * Has one that could not be ended wait, so that it does not stand in the way of those behind it. Its deadlines stay: what
+ * can be objected to or delivered no more, cannot be again.
+ */
 export async function postpone(tx: Tx, id: EscrowId, until: Date): Promise<void> {
-  await tx.query(`update grid_escrows set settle_at = $2 where id = $1 and state = 'AWAITING_SETTLEMENT'`, [id, until]);
+  await tx.query(
+    `update grid_escrows set retry_at = $2 where id = $1 and state in ('PENDING', 'AWAITING_SETTLEMENT')`,
+    [id, until],
+  );
 }
 
 /** True for the first party that asks what a settled escrow came to. */
@@ -176,6 +210,7 @@ export const escrowOf = (row: Row): Escrow => ({
   sellerId: row.seller_id,
   amount: tck(row.amount),
   state: row.state,
+  sandbox: row.sandbox,
   proofHash: row.proof_hash,
   reason: row.reason,
   refundAt: row.refund_at,

@@ -15,6 +15,7 @@ type Row = {
   status: GridTaskStatus;
   shadow: boolean;
   via: Via;
+  integration: string | null;
   callback_url: string | null;
   deadline_at: Date | null;
   validator_ids: string[];
@@ -23,14 +24,14 @@ type Row = {
 };
 
 const COLUMNS = `t.id, t.skill_id, t.buyer_id, t.seller_id, t.escrow_id, t.input, t.output, t.proof_hash, t.proof_matches,
-  t.status, t.shadow, t.via, t.callback_url, t.deadline_at, t.validator_ids, t.created_at, t.completed_at`;
+  t.status, t.shadow, t.via, t.integration, t.callback_url, t.deadline_at, t.validator_ids, t.created_at, t.completed_at`;
 
 /** False where the buyer has one under this key already. */
 export async function insertTask(tx: Tx, task: GridTask, idempotencyKey: string | undefined): Promise<boolean> {
   const rows = await tx.query(
     `insert into grid_tasks (id, skill_id, buyer_id, seller_id, escrow_id, input, status, shadow, via, callback_url,
-                             deadline_at, validator_ids, created_at, idempotency_key)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                             deadline_at, validator_ids, created_at, idempotency_key, integration)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
      on conflict do nothing returning 1`,
     [
       task.id,
@@ -47,6 +48,7 @@ export async function insertTask(tx: Tx, task: GridTask, idempotencyKey: string 
       task.validatorIds,
       task.createdAt,
       idempotencyKey ?? null,
+      task.integration,
     ],
   );
   return rows.length === 1;
@@ -159,6 +161,7 @@ const taskOf = (row: Row): GridTask => ({
   status: row.status,
   shadow: row.shadow,
   via: row.via,
+  integration: row.integration,
   callbackUrl: row.callback_url,
   deadlineAt: row.deadline_at,
   validatorIds: row.validator_ids,

@@ -23,6 +23,8 @@ export type GridTask = {
   status: GridTaskStatus;
   shadow: boolean;
   via: Via;
+  /** The program that hired, where it came through the bridge. */
+  integration: string | null;
   callbackUrl: string | null;
   deadlineAt: Date | null;
   validatorIds: string[];

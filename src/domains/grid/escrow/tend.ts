@@ -13,7 +13,17 @@ import { splitOf, type Escrow } from './escrow.ts';
 import { escrowFact } from './facts.ts';
 import { partyEscrow } from './open.ts';
 import { paySellers, refundBuyers, taxOn } from './settle.ts';
-import { askFirst, dueEscrows, findDue, findEscrow, moveEscrows, overdueEscrows, postpone, type Due } from './store.ts';
+import {
+  askFirst,
+  dueEscrows,
+  dueForJudging,
+  findDue,
+  findEscrow,
+  moveEscrows,
+  overdueEscrows,
+  postpone,
+  type Due,
+} from './store.ts';
 import { followEscrows } from './task-store.ts';
 import { isParty } from './task.ts';
 import { judgeAll, type Judgement } from './verdict.ts';
@@ -22,11 +32,15 @@ import { judgeAll, type Judgement } from './verdict.ts';
 const BATCH = 500;
 /** Of those that have to be judged: a customer's pattern may take as long as the court lets it. */
 const RULED_BATCH = 50;
-/** What could not be settled is tried again after this time. */
+/** What could not be ended is tried again after this time. */
 const RETRY_MS = 5 * MINUTE;
 
-/** What stands behind settling. */
-export type Settling = EscrowWorld & { court: Court };
+/** What stands behind settling. Whoever only plays waits for others that play: their money is judged at a court apart. */
+export type Settling = EscrowWorld & { court: Court; playCourt: Court };
+
+/** What needs no judging, what has to be judged, and the same of sandbox nodes. */
+export const QUEUES = ['plain', 'ruled', 'played'] as const;
+export type Queue = (typeof QUEUES)[number];
 
 /** What a round has done. `flagged`: the operator has to decide. `failed`: tried again later. */
 export type Tally = { settled: number; refunded: number; flagged: number; failed: number; tax: Tck };
@@ -44,24 +58,25 @@ const sumOf = (tallies: readonly Tally[]): Tally =>
     NOTHING,
   );
 
-/**
- * Settles a batch of what is due. What has to be judged is `ruled` and done apart from the rest, so that nobody's rules
- * hold up others' money.
- */
-export async function settleDue(world: Settling, op: Op, kind: 'plain' | 'ruled'): Promise<Tally> {
-  const which = kind === 'ruled' ? { ruled: true, limit: RULED_BATCH } : { ruled: false, limit: BATCH };
-  return judgeAndDecide(world, op, await dueEscrows(world.db, op.now, which));
+/** Settles a batch of what is due in one queue: nobody's rules hold up money in another. */
+export async function settleDue(world: Settling, op: Op, queue: Queue): Promise<Tally> {
+  const { db } = world;
+  const due =
+    queue === 'plain'
+      ? await dueEscrows(db, op.now, BATCH)
+      : await dueForJudging(db, op.now, { sandbox: queue === 'played', limit: RULED_BATCH });
+  return judgeAndDecide(world, op, due);
 }
 
-/** How many escrows a round has brought to their end, or to the operator. */
-export const doneIn = ({ settled, refunded, flagged }: Tally): number => settled + refunded + flagged;
+/** How many escrows a round has dealt with. What has failed waits, so that those behind it are the next. */
+export const doneIn = ({ settled, refunded, flagged, failed }: Tally): number => settled + refunded + flagged + failed;
 
-/** All of it: a round that settles nothing is the last. */
+/** All of it: a round that finds nothing is the last. */
 export async function settleEverything(world: Settling, op: Op): Promise<Tally> {
   const rounds: Tally[] = [];
-  for (const kind of ['plain', 'ruled'] as const)
+  for (const queue of QUEUES)
     for (let done = 1; done > 0 && !op.signal.aborted;) {
-      const round = await settleDue(world, op, kind);
+      const round = await settleDue(world, op, queue);
       rounds.push(round);
       done = doneIn(round);
     }
@@ -84,27 +99,44 @@ async function judgeAndDecide(world: Settling, op: Op, all: readonly Due[]): Pro
 /** A bare escrow is of no task: its parties have agreed on nothing that could be judged. */
 async function judge(world: Settling, all: readonly Due[]): Promise<Judgement[]> {
   const withTask = all.flatMap(({ task, metadata }) => (task ? [{ ...task, metadata }] : []));
-  const judged = await judgeAll(world, withTask);
+  const court = all.every(({ escrow }) => escrow.sandbox) ? world.playCourt : world.court;
+  const judged = await judgeAll({ ...world, court }, withTask);
   return all.map(({ task }) => (task && judged.shift()) || { outcome: 'clean', validations: [] });
 }
 
-/** Each is decided, or is not because something is wrong with it, which hinders no other. */
 async function decideAll(world: Settling, op: Op, all: readonly Judged[]): Promise<Tally> {
+  const tallies = await isolating(all, {
+    act: (some) => world.db.transact((tx) => decide(world, tx, op, some)),
+    giveUp: async ({ due }, error) => {
+      await putOff(world, op, due.escrow.id, error);
+      return { ...NOTHING, failed: 1 };
+    },
+  });
+  return sumOf(tallies);
+}
+
+type Isolated<Item, Done> = {
+  act(some: readonly Item[]): Promise<Done>;
+  giveUp(one: Item, error: unknown): Promise<Done>;
+};
+
+/** Acts on all at once; where that fails, on each half, until what is wrong is alone and hinders no other. */
+async function isolating<Item, Done>(all: readonly Item[], what: Isolated<Item, Done>): Promise<Done[]> {
   try {
-    return await world.db.transact((tx) => decide(world, tx, op, all));
+    return [await what.act(all)];
   } catch (error) {
-    const [first] = all;
-    // Of many it is not known which one it was.
-    if (!first || all.length > 1) {
-      const tallies: Tally[] = [];
-      for (const one of all) tallies.push(await decideAll(world, op, [one]));
-      return sumOf(tallies);
-    }
-    const { id } = first.due.escrow;
-    world.log.error({ escrowId: id, err: error }, 'an escrow could not be settled');
-    await world.db.transact((tx) => postpone(tx, id, after(op.now, RETRY_MS)));
-    return { ...NOTHING, failed: 1 };
+    const [only] = all;
+    if (only === undefined) throw error;
+    if (all.length === 1) return [await what.giveUp(only, error)];
+    const half = Math.ceil(all.length / 2);
+    const first = await isolating(all.slice(0, half), what);
+    return [...first, ...(await isolating(all.slice(half), what))];
   }
+}
+
+async function putOff({ db, log }: EscrowWorld, op: Op, id: EscrowId, error: unknown): Promise<void> {
+  log.error({ escrowId: id, err: error }, 'an escrow could not be ended');
+  await db.transact((tx) => postpone(tx, id, after(op.now, RETRY_MS)));
 }
 
 async function decide(world: Settling, tx: Tx, op: Op, all: readonly Judged[]): Promise<Tally> {
@@ -157,10 +189,21 @@ async function flag(tx: Tx, op: Op, all: readonly Judged[]): Promise<Escrow[]> {
   return escrows;
 }
 
-/** Gives back a batch of what nobody has delivered against in time. Answers how many. */
-export async function refundOverdue(world: EscrowWorld, op: Op): Promise<number> {
+/** Gives back a batch of what nobody has delivered against in time. */
+export async function refundOverdue(world: EscrowWorld, op: Op): Promise<Tally> {
   const ids = await overdueEscrows(world.db, op.now, BATCH);
-  if (ids.length === 0) return 0;
+  if (ids.length === 0) return NOTHING;
+  const tallies = await isolating(ids, {
+    act: async (some) => ({ ...NOTHING, refunded: await giveBackOverdue(world, op, some) }),
+    giveUp: async (id, error) => {
+      await putOff(world, op, id, error);
+      return { ...NOTHING, failed: 1 };
+    },
+  });
+  return sumOf(tallies);
+}
+
+async function giveBackOverdue(world: EscrowWorld, op: Op, ids: readonly EscrowId[]): Promise<number> {
   const causes = ids.map((id) => ({ id, rule: 'TIMEOUT_NON_DELIVERY' as const, details: null }));
   const refunded = await world.db.transact((tx) =>
     refundBuyers(world, tx, op, { event: 'time_out', type: 'ESCROW_REFUND', causes }),

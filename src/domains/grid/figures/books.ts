@@ -1,11 +1,11 @@
 import { isUuid, parseNodeId, type AccountId, type EscrowId } from '../../../kernel/ids.ts';
 import type { Db } from '../../../platform/db.ts';
-import { bounty, escrow, mint, VAULT, wallet, type Code, type JournalEntry } from '../../ledger/index.ts';
+import { bounty, escrow, mint, PLAY_VAULT, VAULT, wallet, type Code, type JournalEntry } from '../../ledger/index.ts';
 import { findNode } from '../nodes/store.ts';
 import type { GridWorld } from '../world.ts';
 import { nodeNames } from './store.ts';
 
-/** An entry of the books with its accounts as the grid calls them: nodes, `ESCROW:<id>`, `VAULT`, `MINT`. */
+/** An entry of the books with its accounts as the grid calls them: nodes, `ESCROW:<id>`, `VAULT`, `VAULT:SANDBOX`, `MINT`. */
 export type NamedEntry = Omit<JournalEntry, 'account' | 'counterparty'> & {
   account: string;
   counterparty: string | undefined;
@@ -15,6 +15,7 @@ export type BooksQuery = { account: string | undefined; type: string | undefined
 
 const ESCROW = /^ESCROW:(?!BOUNTY:)(.+)$/;
 const BOUNTY = /^ESCROW:BOUNTY:(.+)$/;
+const PLAY_VAULT_NAME = 'VAULT:SANDBOX';
 
 /** The newest entries in TCK, of one account where one is named; none of one that there is not. */
 export async function readBooks({ db, ledger }: GridWorld, query: BooksQuery): Promise<NamedEntry[]> {
@@ -32,6 +33,7 @@ export async function readBooks({ db, ledger }: GridWorld, query: BooksQuery): P
 
 async function codeOf(db: Db, name: string): Promise<Code | undefined> {
   if (name === 'VAULT') return VAULT;
+  if (name === PLAY_VAULT_NAME) return PLAY_VAULT;
   if (name === 'MINT') return mint('TCK');
   const [escrowId, bountyId] = [ESCROW.exec(name)?.[1], BOUNTY.exec(name)?.[1]];
   if (escrowId !== undefined) return isUuid(escrowId) ? escrow(escrowId as EscrowId) : undefined;
@@ -53,6 +55,7 @@ function ownersOf({ account, counterparty }: JournalEntry): AccountId[] {
 }
 
 function nameOf(code: Code, names: Map<string, string>): string {
+  if (code === PLAY_VAULT) return PLAY_VAULT_NAME;
   const { kind, owner } = partsOf(code);
   if (kind === 'wallet') return names.get(owner) ?? owner;
   if (kind === 'escrow') return `ESCROW:${owner}`;

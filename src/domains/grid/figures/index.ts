@@ -1,15 +1,32 @@
 import type { Op } from '../../../kernel/op.ts';
 import { DAY, after } from '../../../kernel/time.ts';
+import { defineSweep } from '../../../platform/jobs/index.ts';
 import { VAULT } from '../../ledger/index.ts';
 import type { GridWorld } from '../world.ts';
+import { analyse } from './analytics.ts';
+import type { SpanName } from './day.ts';
+import { createDesk } from './desk.ts';
+import { exportRows, type ExportName } from './export.ts';
+import { takeDay, takeDueDay } from './snapshot.ts';
 import { readBooks, type BooksQuery } from './books.ts';
-import { escrowFigures, populationOf, summaryOf, taskFigures, tasksByProtocol, volumeOf, type Times } from './store.ts';
+import {
+  escrowFigures,
+  populationOf,
+  summaryOf,
+  taskFigures,
+  tasksByIntegration,
+  tasksByProtocol,
+  volumeOf,
+  type Times,
+} from './store.ts';
 
 export const PERIODS = ['24h', '7d', '30d', 'all'] as const;
 export type Period = (typeof PERIODS)[number];
 
 const DAYS = { '24h': 1, '7d': 7, '30d': 30 } as const;
 const BEGINNING = new Date(0);
+/** A day that has ended waits no longer to be written down. */
+const TAKE_SECONDS = 60;
 
 export type Figures = ReturnType<typeof createFigures>;
 export type AllFigures = Awaited<ReturnType<Figures['all']>>;
@@ -26,20 +43,29 @@ export function createFigures(world: GridWorld) {
     },
     all: async (op: Op) => {
       const times = timesAt(op.now);
-      const [tasks, escrows, volume, population, inVault] = await Promise.all([
+      const [tasks, escrows, volume, population, integrations, inVault] = await Promise.all([
         taskFigures(db, times),
         escrowFigures(db),
         volumeOf(db, times),
         populationOf(db, times),
+        tasksByIntegration(db),
         vault(),
       ]);
-      return { tasks, escrows, volume, population, vault: inVault };
+      return { tasks, escrows, volume, population, integrations, vault: inVault };
     },
     network: async (op: Op) => {
       const [population, byProtocol] = await Promise.all([populationOf(db, timesAt(op.now)), tasksByProtocol(db)]);
       return { ...population, byProtocol };
     },
     books: (query: BooksQuery) => readBooks(world, query),
+    /** Everything at one glance. */
+    desk: createDesk(world),
+    analytics: (op: Op, period: SpanName) => analyse(world, op, period),
+    /** Rows as they are read, oldest first. */
+    rows: (op: Op, name: ExportName, period: SpanName) => exportRows(world, op, name, period),
+    /** Writes down what happened today, so far. */
+    takeDay: (op: Op) => takeDay(world, op),
+    sweeps: [defineSweep({ name: 'grid.take-day', everySeconds: TAKE_SECONDS, runDue: (op) => takeDueDay(world, op) })],
   };
 }
 

@@ -46,7 +46,8 @@ export async function escrowFigures(db: Db): Promise<EscrowFigures> {
     `select count(*) filter (where e.state = 'SETTLED')::int as settled,
             count(*) filter (where e.state = 'REFUNDED')::int as refunded,
             count(*) filter (where e.state = 'DISPUTED')::int as disputed,
-            (select count(*)::int from grid_decisions) as judged
+            (select count(*)::int from grid_decisions d join grid_escrows o on o.id = d.escrow_id
+               join grid_nodes b on b.id = o.buyer_id where not b.sandbox) as judged
        from grid_escrows e join grid_nodes n on n.id = e.buyer_id where not n.sandbox`,
   );
   return row ?? { settled: 0, refunded: 0, disputed: 0, judged: 0 };
@@ -96,6 +97,18 @@ export async function tasksByProtocol(db: Db): Promise<Record<string, number>> {
       where not t.shadow and not n.sandbox group by t.via order by t.via`,
   );
   return Object.fromEntries(rows.map(({ via, count }) => [via, count]));
+}
+
+/** Programs that are named; what there are more of have hired less. */
+const MAX_INTEGRATIONS = 20;
+
+/** Which programs have hired through the bridge how often, those that did most first. */
+export async function tasksByIntegration(db: Db): Promise<{ integration: string; tasks: number }[]> {
+  return db.query(
+    `select t.integration, count(*)::int as tasks from grid_tasks t join grid_nodes n on n.id = t.buyer_id
+      where t.integration is not null and not t.shadow and not n.sandbox
+      group by t.integration order by tasks desc, t.integration limit ${MAX_INTEGRATIONS}`,
+  );
 }
 
 /** The names of the nodes that accounts have. */

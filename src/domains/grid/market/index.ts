@@ -2,7 +2,7 @@ import { AppError } from '../../../kernel/errors.ts';
 import { parseId, type NodeId } from '../../../kernel/ids.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
 import { publish, type Offer } from './publish.ts';
-import { findListings, findSkill, priceStats, skillsOf, type MarketQuery } from './store.ts';
+import { findSkill, search, skillsOf, type MarketQuery } from './store.ts';
 
 export type Market = ReturnType<typeof createMarket>;
 
@@ -12,10 +12,7 @@ export function createMarket(world: GridWorld) {
   return {
     publish: (op: NodeOp, offer: Offer) => publish(world, op, offer),
     /** One page of what fits, with what all of it costs. */
-    browse: async (query: MarketQuery) => {
-      const [{ total, prices }, skills] = await Promise.all([priceStats(db, query), findListings(db, query)]);
-      return { total, prices, skills };
-    },
+    browse: (query: MarketQuery) => search(db, query),
     /** Throws `not_found`. */
     skill: async (text: string) => {
       const id = parseId('listing', text);

@@ -3,8 +3,7 @@ import type { ListingId } from '../../../kernel/ids.ts';
 import type { Tck } from '../../../kernel/money.ts';
 import { newId } from '../../../kernel/op.ts';
 import { recordFact } from '../../../platform/outbox.ts';
-import { VAULT } from '../../ledger/index.ts';
-import { LISTING_FEE } from '../money.ts';
+import { LISTING_FEE, vaultOf } from '../money.ts';
 import { spend } from '../nodes/spend.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
 import { MAX_METADATA_LENGTH, MAX_SKILLS, type Skill, type SkillType } from './skill.ts';
@@ -26,7 +25,7 @@ export async function publish(world: GridWorld, op: NodeOp, offer: Offer): Promi
       id: newId(op, 'transfer', 'listing fee'),
       type: 'LISTING_FEE',
       amount: LISTING_FEE,
-      to: VAULT,
+      to: vaultOf(node),
       description: `Listing fee of skill ${skill.id}`,
       metadata: { reference: skill.id, node: node.id },
     }).catch(inWordsOfTheMarket);

@@ -70,48 +70,56 @@ export type MarketQuery = {
   offset: number;
 };
 
-/** What one asks for costs, over all pages. Undefined where there is nothing. */
+/** What one asks for costs, over all pages. */
 export type PriceStats = { min: Tck; max: Tck; average: Tck; median: Tck };
+export type Found = { total: number; prices: PriceStats | undefined; skills: Skill[] };
 
-const FOUND = `from grid_skills s join grid_nodes n on n.id = s.node_id
- where n.active and n.sandbox = $1
-   and ($2::text is null or strpos(lower(s.label || ' ' || coalesce(s.metadata ->> 'description', '') || ' '
-                                         || coalesce(s.category, '')), lower($2)) > 0)
-   and ($3::bigint is null or s.price >= $3)
-   and ($4::bigint is null or s.price <= $4)
-   and ($5::text is null or s.category = $5)`;
+/** Everything that fits, found once: what it costs is of all of it, and metadata is read of one page only. */
+const SEARCH = `
+with found as materialized (
+  select s.id, s.seq, s.price
+    from grid_skills s join grid_nodes n on n.id = s.node_id
+   where n.active and n.sandbox = $1
+     and ($2::text is null or s.words like lower($2))
+     and ($3::bigint is null or s.price >= $3)
+     and ($4::bigint is null or s.price <= $4)
+     and ($5::text is null or s.category = $5)),
+page as (select id, seq from found order by seq limit $6 offset $7),
+costs as (
+  select count(*)::int as total, min(price) as min, max(price) as max, round(avg(price))::bigint as average,
+         round((percentile_cont(0.5) within group (order by price))::numeric)::bigint as median
+    from found)
+select costs.*, ${COLUMNS}
+  from costs left join page on true left join grid_skills s on s.id = page.id
+ order by page.seq`;
 
-const valuesOf = (query: MarketQuery): unknown[] => [
-  query.sandbox,
-  query.text ?? null,
-  query.minPrice ?? null,
-  query.maxPrice ?? null,
-  query.category ?? null,
-];
+/** Text in which nothing stands for anything else. */
+const holding = (text: string): string => `%${text.replaceAll(/[\\%_]/g, String.raw`\$&`)}%`;
+
+type Costs = { total: number; min: bigint; max: bigint; average: bigint; median: bigint };
+type FoundRow = Costs & (SkillRow | { [Name in keyof SkillRow]: null });
 
 /** One page, the oldest listing first, so that what is new is at the end and pages do not shift. */
-export async function findListings(db: Db, query: MarketQuery): Promise<Skill[]> {
-  const rows = await db.query<SkillRow>(`select ${COLUMNS} ${FOUND} order by s.seq limit $6 offset $7`, [
-    ...valuesOf(query),
-    query.limit,
-    query.offset,
+export async function search(db: Db, query: MarketQuery): Promise<Found> {
+  const { text, minPrice, maxPrice, category, sandbox, limit, offset } = query;
+  const rows = await db.query<FoundRow>(SEARCH, [
+    sandbox,
+    text === undefined ? null : holding(text),
+    minPrice ?? null,
+    maxPrice ?? null,
+    category ?? null,
+    limit,
+    offset,
   ]);
-  return rows.map(skillOf);
+  const [first] = rows;
+  // A page behind the last one has no skill, but what everything costs all the same.
+  const skills = rows.flatMap((row) => (row.id === null ? [] : [skillOf(row)]));
+  return { total: first?.total ?? 0, prices: first && first.total > 0 ? pricesOf(first) : undefined, skills };
 }
 
-type StatsRow = { total: number; min: bigint; max: bigint; average: bigint; median: bigint };
-
-export async function priceStats(
-  db: Db,
-  query: MarketQuery,
-): Promise<{ total: number; prices: PriceStats | undefined }> {
-  const [row] = await db.query<StatsRow>(
-    `select count(*)::int as total, min(s.price) as min, max(s.price) as max,
-            round(avg(s.price))::bigint as average,
-            round((percentile_cont(0.5) within group (order by s.price))::numeric)::bigint as median ${FOUND}`,
-    valuesOf(query),
-  );
-  if (!row || row.total === 0) return { total: 0, prices: undefined };
-  const { total, min, max, average, median } = row;
-  return { total, prices: { min: tck(min), max: tck(max), average: tck(average), median: tck(median) } };
-}
+const pricesOf = ({ min, max, average, median }: Costs): PriceStats => ({
+  min: tck(min),
+  max: tck(max),
+  average: tck(average),
+  median: tck(median),
+});

@@ -2,6 +2,7 @@ import { AppError, isAppError } from '../../../kernel/errors.ts';
 import { parseNodeId, type NodeId } from '../../../kernel/ids.ts';
 import type { AccountActor, AccountOp, Actor, Op } from '../../../kernel/op.ts';
 import { MINUTE, SECOND, after } from '../../../kernel/time.ts';
+import { networkOf } from '../../../platform/limits.ts';
 import { saysRs256 } from '../../../platform/rs256.ts';
 import type { Signing } from '../signing.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
@@ -20,6 +21,9 @@ const GONE = 'Node not found or banned';
 /** `bn_<node>_<secret>`; a name may have underscores, a secret has none. */
 const NODE_KEY_MARK = /^bn_/;
 const NODE_KEY = /^bn_(.+)_([^_]+)$/;
+
+/** Wrong secrets of one network for nodes whose keys another system has made: each costs what a password costs. */
+const WRONG_SECRETS = { name: 'grid-wrong-secret', max: 10, windowMs: MINUTE };
 
 type Credential = { secret: string; bearer: boolean };
 export type Recognise = (op: Op, credential: Credential) => Promise<Actor>;
@@ -59,13 +63,19 @@ async function recogniseKey(world: GridWorld, op: Op, credential: Credential, ot
 
 /** Makes a key of ours of one that another system has made. Its hash is checked once, for that takes its time. */
 async function adoptKey(
-  { db, identity }: GridWorld,
+  { db, identity, limits }: GridWorld,
   op: Op,
   { id, accountId }: Node,
   secret: string,
 ): Promise<boolean> {
   const hash = await findKeyHash(db, id);
-  if (hash === undefined || !(await fitsHash(secret, hash))) return false;
+  if (hash === undefined) return false;
+  const network = networkOf(op.address);
+  await limits.refuseSpent(db, WRONG_SECRETS, network, op.now);
+  if (!(await fitsHash(secret, hash))) {
+    await limits.count(db, WRONG_SECRETS, network, op.now);
+    return false;
+  }
   return db.transact(async (tx) => {
     if (await takeKeyHash(tx, id, hash))
       await identity.adoptNodeKey(tx, op, { accountId, nodeId: id, secret: `bn_${id}_${secret}` });

@@ -1,5 +1,6 @@
 import { pbkdf2, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
+import { AppError } from '../../../kernel/errors.ts';
 import type { NodeId } from '../../../kernel/ids.ts';
 import type { Op } from '../../../kernel/op.ts';
 import { recordFact } from '../../../platform/outbox.ts';
@@ -34,9 +35,27 @@ const FORMAT = /^\$pbkdf2-sha256\$(\d{1,7})\$([A-Za-z0-9./]+)\$([A-Za-z0-9./]+)$
 /** More would let one request occupy a thread for seconds. */
 const MAX_ROUNDS = 1_000_000;
 const derive = promisify(pbkdf2);
+/** Secrets that are checked or wait for it: they are checked one after the other, on one of this process's threads. */
+const MAX_CHECKED = 8;
+const RETRY_SECONDS = 5;
 
-/** Whether a secret is the one that another system has hashed. Nothing fits a hash that is none. */
+let checked = 0;
+let last: Promise<unknown> = Promise.resolve();
+
+/**
+ * Whether a secret is the one that another system has hashed. Nothing fits a hash that is none. Throws `at_capacity`
+ * where too many are being checked: they take their time, and other work needs the threads too.
+ */
 export async function fitsHash(secret: string, hash: string): Promise<boolean> {
+  if (checked >= MAX_CHECKED)
+    throw new AppError('at_capacity', 'Too many keys are being checked', { retryAfterSeconds: RETRY_SECONDS });
+  checked += 1;
+  const checking = last.then(() => check(secret, hash));
+  last = checking.catch(() => {}); // whoever asked hears of it, the next must not
+  return checking.finally(() => (checked -= 1));
+}
+
+async function check(secret: string, hash: string): Promise<boolean> {
   const [, rounds = '', salt = '', expected = ''] = FORMAT.exec(hash) ?? [];
   if (expected === '' || Number(rounds) < 1 || Number(rounds) > MAX_ROUNDS) return false;
   const [saltBytes, expectedBytes] = [decode(salt), decode(expected)];

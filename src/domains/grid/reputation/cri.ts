@@ -57,6 +57,9 @@ export const GENESIS_FLOOR = 30;
 export const GENESIS_FLOOR_LASTS = 180 * DAY;
 /** So many strikes end a node, and every protection before that. */
 export const MAX_STRIKES = 3;
+/** Ended by strikes, and not by its time or by another system. */
+export const isBanned = ({ active, strikes }: Pick<Node, 'active' | 'strikes'>): boolean =>
+  !active && strikes >= MAX_STRIKES;
 
 type Rated = Pick<Node, 'active' | 'sandbox' | 'strikes' | 'genesis' | 'createdAt'>;
 

@@ -11,7 +11,9 @@ import type { GridWorld, NodeOp } from '../world.ts';
 import { certify, type Rating } from './certificate.ts';
 import { criOf } from './cri.ts';
 import { refreshDue } from './refresh.ts';
+import { listReports, type ReportFilter, type Verdict } from './report-store.ts';
 import { report } from './report.ts';
+import { review } from './review.ts';
 import { genesisAwards, leaders, markOutdated, pioneerAwards } from './store.ts';
 
 export type Reputation = ReturnType<typeof createReputation>;
@@ -28,6 +30,9 @@ export function createReputation(world: GridWorld, signing: Signing) {
     /** What a certificate of ours says while it holds. */
     readCertificate: (op: Op, token: string) => signing.read(op, 'certificate', token),
     report: (op: NodeOp, text: string) => report(world, op, text),
+    reports: (filter: ReportFilter, page: { limit: number; offset: number }) => listReports(db, filter, page),
+    /** The operator's word on a report. */
+    review: (op: Op, reference: string, verdict: Verdict) => review(world, op, reference, verdict),
     leaders: (page: { limit: number; offset: number }) => leaders(db, page),
     genesis: () => genesisAwards(db),
     pioneers: () => pioneerAwards(db),

@@ -4,13 +4,15 @@ import { tck, type Tck } from '../../../kernel/money.ts';
 import { newId, type Op } from '../../../kernel/op.ts';
 import type { Db, Tx } from '../../../platform/db.ts';
 import { recordFact } from '../../../platform/outbox.ts';
-import { VAULT, wallet } from '../../ledger/index.ts';
-import { standings } from '../escrow/standing-store.ts';
+import { wallet } from '../../ledger/index.ts';
+import { endBanned } from '../bounties/end.ts';
+import { vaultOf } from '../money.ts';
 import type { Node } from '../nodes/node.ts';
 import { findNode } from '../nodes/store.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
-import { MAX_STRIKES, tradesOf } from './cri.ts';
-import { ban, findReport, hasCounted, insertReport, lockNode, strike, type Report } from './store.ts';
+import { MAX_STRIKES } from './cri.ts';
+import { findReport, hasTradedApart, insertReport, wasHeard, type Report } from './report-store.ts';
+import { ban, lockNode, strike } from './store.ts';
 
 /** What a report came to: nothing but a note, a strike, or the end of the node. */
 export type Reported =
@@ -43,6 +45,7 @@ export async function report(world: GridWorld, op: NodeOp, text: string): Promis
       node: accused.id,
       counted,
       ...struck,
+      verdict: undefined,
       at: op.now,
     };
     await insertReport(tx, made);
@@ -61,23 +64,30 @@ function outcomeOf({ node: nodeId, counted, strikes, confiscated }: Report): Rep
   return { outcome: counted ? 'struck' : 'noted', nodeId, strikes };
 }
 
-/** Of reporters that have traded, and of each of them once, unless every report counts. */
+/**
+ * Of reporters that have traded, and of each of them once, unless every report counts.
+ *
+ * A trade is one that was settled for money of worth; an account has one node, so its other side is always another
+ * account's. One with somebody who has struck the same node is no history of one's own, so three that have dealt with
+ * each other only do not end a node. Whoever goes to greater lengths is for the operator's review.
+ */
 async function counts({ settings }: GridWorld, db: Db, reporter: Node, accused: NodeId): Promise<boolean> {
   if (settings.reportPolicy === 'direct') return true;
-  if (await hasCounted(db, reporter.id, accused)) return false;
-  const standing = (await standings(db, [reporter.id])).get(reporter.id);
-  return standing !== undefined && tradesOf(standing) > 0;
+  return !(await wasHeard(db, reporter.id, accused)) && (await hasTradedApart(db, reporter.id, accused));
 }
 
-type Struck = Pick<Report, 'strikes' | 'confiscated'>;
+export type Struck = Pick<Report, 'strikes' | 'confiscated'>;
 
-async function strikeOnce(world: GridWorld, tx: Tx, op: Op, accused: Node): Promise<Struck> {
+/** One strike more; the third ends the node, its open bounties, and what it has. Its row is locked. */
+export async function strikeOnce(world: GridWorld, tx: Tx, op: Op, accused: Node): Promise<Struck> {
   const struck = await strike(tx, accused.id);
   if (!struck) throw new AppError('invalid', 'The node is banned already');
   const { strikes } = struck;
   if (strikes < MAX_STRIKES) return { strikes, confiscated: undefined };
   await ban(tx, accused.id, op.now);
-  const confiscated = await confiscate(world, tx, op, accused);
+  // Bounties first: one that is being cancelled at this moment has its reward in the wallet when we have waited for it.
+  const rewards = await endBanned(world, tx, op, accused.id);
+  const confiscated = tck(rewards + (await confiscate(world, tx, op, accused)));
   await recordFact(tx, op, {
     type: 'node.banned',
     subject: accused.id,
@@ -88,7 +98,8 @@ async function strikeOnce(world: GridWorld, tx: Tx, op: Op, accused: Node): Prom
 }
 
 /** Who spends holds the node's row as we do, so what is there now is there when it moves. */
-async function confiscate({ ledger }: GridWorld, tx: Tx, op: Op, { id, accountId }: Node): Promise<Tck> {
+async function confiscate({ ledger }: GridWorld, tx: Tx, op: Op, accused: Node): Promise<Tck> {
+  const { id, accountId } = accused;
   const { available } = await ledger.balance(tx, wallet(accountId, 'TCK'));
   if (available <= 0n) return tck(0n);
   await ledger.transfer(tx, op, {
@@ -98,7 +109,7 @@ async function confiscate({ ledger }: GridWorld, tx: Tx, op: Op, { id, accountId
     metadata: { reference: id, node: id },
     legs: [
       { account: wallet(accountId, 'TCK'), amount: tck(-available) },
-      { account: VAULT, amount: available },
+      { account: vaultOf(accused), amount: available },
     ],
   });
   return available;

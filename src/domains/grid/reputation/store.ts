@@ -1,4 +1,4 @@
-import type { Id, NodeId } from '../../../kernel/ids.ts';
+import type { NodeId } from '../../../kernel/ids.ts';
 import { tck, type Tck } from '../../../kernel/money.ts';
 import type { Db, Tx } from '../../../platform/db.ts';
 import { LEVELS } from './levels.ts';
@@ -65,6 +65,16 @@ export async function ban(tx: Tx, id: NodeId, now: Date): Promise<void> {
   ]);
 }
 
+/** Takes a strike back, and a ban with it. What the strike took from its reputation comes back with the index. */
+export async function takeStrikeBack(tx: Tx, id: NodeId, reinstated: boolean): Promise<number> {
+  const [row] = await tx.query<{ strikes: number }>(
+    `update grid_nodes set strikes = greatest(strikes - 1, 0), active = active or $2, cri_outdated = true
+      where id = $1 returning strikes`,
+    [id, reinstated],
+  );
+  return row?.strikes ?? 0;
+}
+
 /** Holds a node's row until the transaction ends: reports about it are decided one after the other. */
 export async function lockNode(tx: Tx, id: NodeId): Promise<{ active: boolean; strikes: number } | undefined> {
   const [row] = await tx.query<{ active: boolean; strikes: number }>(
@@ -72,47 +82,6 @@ export async function lockNode(tx: Tx, id: NodeId): Promise<{ active: boolean; s
     [id],
   );
   return row;
-}
-
-export type Report = {
-  id: Id<'report'>;
-  reporter: NodeId;
-  node: NodeId;
-  counted: boolean;
-  strikes: number;
-  /** Where it ended the node: what it had. */
-  confiscated: Tck | undefined;
-  at: Date;
-};
-
-export async function insertReport(tx: Tx, report: Report): Promise<void> {
-  await tx.query(
-    `insert into grid_reports (id, reporter_id, node_id, counted, strikes, confiscated, created_at)
-     values ($1, $2, $3, $4, $5, $6, $7)`,
-    [report.id, report.reporter, report.node, report.counted, report.strikes, report.confiscated ?? null, report.at],
-  );
-}
-
-export async function findReport(db: Db, id: Id<'report'>): Promise<Report | undefined> {
-  const [row] = await db.query<{
-    reporter_id: NodeId;
-    node_id: NodeId;
-    counted: boolean;
-    strikes: number;
-    confiscated: bigint | null;
-    created_at: Date;
-  }>(`select reporter_id, node_id, counted, strikes, confiscated, created_at from grid_reports where id = $1`, [id]);
-  if (!row) return undefined;
-  const { reporter_id: reporter, node_id: node, counted, strikes, confiscated, created_at: at } = row;
-  return { id, reporter, node, counted, strikes, confiscated: confiscated === null ? undefined : tck(confiscated), at };
-}
-
-export async function hasCounted(db: Db, reporter: NodeId, node: NodeId): Promise<boolean> {
-  const rows = await db.query(
-    `select 1 from grid_reports where reporter_id = $1 and node_id = $2 and counted limit 1`,
-    [reporter, node],
-  );
-  return rows.length > 0;
 }
 
 export type Ranked = { id: NodeId; spent: Tck; cri: number; genesis: boolean };

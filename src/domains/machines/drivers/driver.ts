@@ -1,5 +1,5 @@
 import type { Duplex, Readable } from 'node:stream';
-import type { MachineId, SnapshotId } from '../../../kernel/ids.ts';
+import type { MachineId } from '../../../kernel/ids.ts';
 
 /** How strong the wall around a machine is; told to the tenant as it is. */
 export type Tier = 'container' | 'gvisor' | 'microvm' | 'vm';
@@ -37,11 +37,15 @@ export type Standing = { hostname: string; address: string | undefined };
 /** What a machine's processes may ask of the kernel. `builder` adds what tools that build images need, and no rights. */
 export type MachineProfile = 'tenant' | 'builder';
 
+declare const copy: unique symbol;
+/** Names one copy of a disk; no other ever has the same. */
+export type CopyName = string & { readonly [copy]: true };
+
 export type MachineSpec = {
   id: MachineId;
   image: string;
   /** Its disk begins as a copy of this one's, which was made from the same image and is no larger than the limits. */
-  snapshot?: SnapshotId | undefined;
+  snapshot?: CopyName | undefined;
   limits: Limits;
   network: NetworkMode;
   rules?: NetworkRules | undefined;
@@ -90,6 +94,8 @@ export interface MachineDriver {
   readonly name: string;
   /** Names where its machines are: drivers with the same place see the same machines. */
   readonly place: string;
+  /** Another after each start of the host: what it had not written to its disk before that is lost. */
+  readonly hostStart: string;
   readonly tier: Tier;
   readonly runtime: string;
   /** The key of today's base image, which still names that one when another has taken its place. */
@@ -123,29 +129,30 @@ export interface MachineDriver {
    */
   openGate(take: (call: GateCall) => void): Promise<{ close(): void }>;
   /**
-   * Copies the disk of a running, paused or stopped machine, as it is at one moment, under the snapshot's name. A
+   * Copies the disk of a running, paused or stopped machine, as it is at one moment, under the copy's name. A
    * machine that runs stands still meanwhile, for half a minute at the most: where that is too short it throws. Answers
    * how much of the host's disk the copy fills. When it throws, nothing is left of the copy.
    */
-  snapshot(id: MachineId, snapshot: SnapshotId, signal: AbortSignal): Promise<{ bytes: number }>;
+  snapshot(id: MachineId, copy: CopyName, signal: AbortSignal): Promise<{ bytes: number }>;
   /**
-   * A snapshot as bytes that `importSnapshot` takes, on this host or on another, and nobody else has to understand. The
-   * stream ends with an error where the copy cannot be read to its end.
+   * A snapshot as bytes that `importSnapshot` takes, on this host or on another, and nobody else has to understand: they
+   * are few, and the same each time. The stream ends with an error where the copy cannot be read to its end.
    */
-  exportSnapshot(snapshot: SnapshotId, signal: AbortSignal): Readable;
+  exportSnapshot(copy: CopyName, signal: AbortSignal): Readable;
   /**
-   * Makes a snapshot out of such bytes. What throws while they come counts as it does here: nothing is left of the copy.
+   * Makes a snapshot out of such bytes, of a disk that is no larger than it is said to be. What throws while they come
+   * counts as it does here: nothing is left of the copy.
    * Answers how much of the host's disk it fills.
    */
   importSnapshot(
-    snapshot: SnapshotId,
-    content: AsyncIterable<Uint8Array>,
+    copy: CopyName,
+    incoming: { content: AsyncIterable<Uint8Array>; diskGb: number },
     signal: AbortSignal,
   ): Promise<{ bytes: number }>;
   /** Any number of times. */
-  removeSnapshot(snapshot: SnapshotId): Promise<void>;
+  removeSnapshot(copy: CopyName): Promise<void>;
   /** The names of all copies that are there, whole or half made. */
-  snapshots(): Promise<string[]>;
+  snapshots(): Promise<CopyName[]>;
   /** Undefined where there is no such machine running. */
   usage(id: MachineId): Promise<Usage | undefined>;
   /** Whether a machine that runs has the base image and the init that a new one would have. */

@@ -19,14 +19,13 @@ const created = (runtime: Runtime) =>
 describe('the commands of the oci driver', () => {
   test('make a machine in mounts of its own, with crun out of sight of the unified cgroup tree', () => {
     const command = created(crun);
-    expect(command.slice(0, 7)).toEqual(['unshare', '--mount', '--propagation', 'private', '/bin/sh', '-e', '-c']);
-    expect(command.slice(9)).toEqual([
+    expect(command).toEqual([
+      '/cache/init/.freehold/init',
+      'assemble',
       '/sys/fs/cgroup/unified',
       '/run/freehold-machines/abc/machines/mch_1',
       '/data/machines/mch_1.ext4',
       '7000000',
-      '/cache/init/.freehold/init',
-      'listen',
       '/run/freehold-machines/abc/machines/mch_1/socket',
       '--',
       'crun',
@@ -41,13 +40,14 @@ describe('the commands of the oci driver', () => {
       '/run/freehold-machines/abc/machines/mch_1/pid',
       'mch_1',
     ]);
-    expect(created(runc)[9]).toBe('');
-    expect(created({ ...crun, unifiedMount: undefined })[9]).toBe('');
+    expect(created(runc)[2]).toBe('');
+    expect(created({ ...crun, unifiedMount: undefined })[2]).toBe('');
   });
 
   test('start it', () => {
     const root = ['--root', '/run/freehold-machines/abc/runtime'];
-    expect(startCommand(crun, 'mch_1', 42).slice(4)).toEqual(['start', '42', 'crun', ...root, 'start', 'mch_1']);
+    const command = startCommand(crun, '/cache/init/.freehold/init', 'mch_1', 42);
+    expect(command).toEqual(['/cache/init/.freehold/init', 'bound', '42', '--', 'crun', ...root, 'start', 'mch_1']);
   });
 
   test('take no name that is not safe in a path', () => {

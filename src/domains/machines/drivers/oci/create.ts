@@ -116,7 +116,7 @@ async function makeContainer(host: Host, spec: MachineSpec, places: Places, sign
 
 /** A machine with rules, or with an address of its own, has them in place before it can send anything. */
 async function startIt(host: Host, spec: MachineSpec, pid: number, signal: AbortSignal): Promise<Link | undefined> {
-  const start = startCommand(host.runtime, spec.id, pid);
+  const start = startCommand(host.runtime, host.initProgram, spec.id, pid);
   const { id, rules = NO_RULES, standing } = spec;
   const ruled = spec.network === 'egress' ? await host.firewall.ruledLinks() : new Set<string>();
   const options = { instance: host.instance, id, pid, signal, ruled };

@@ -71,7 +71,8 @@ export async function copyDisk(from: string, disk: string, sizeGb: number, signa
   await must(['resize2fs', disk], { dieWithParent: true, signal, timeoutMs: COPY_TIMEOUT_MS });
 }
 
-const bytesOf = (sizeGb: number): number => Math.round(sizeGb * GIB);
+/** How large a disk is, filled or not. */
+export const bytesOf = (sizeGb: number): number => Math.round(sizeGb * GIB);
 
 /** Only what is filled is copied, and where the host's file system can share it, nothing is. */
 export const copyCommand = (from: string, to: string): Command => [

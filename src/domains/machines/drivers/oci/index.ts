@@ -13,7 +13,7 @@ import { baseKeyOf, hostId, maxOpenFiles, raiseSharedLimits, roomOf, type Host, 
 import { DISK_SUFFIX, isMachineName, layoutOf, placesOf, type Places } from './layout.ts';
 import { trafficOf } from './network.ts';
 import { showMemory } from './seen.ts';
-import { isAlive, readRecord } from './record.ts';
+import { bootId, isAlive, readRecord } from './record.ts';
 import { pause, resume, stop } from './rest.ts';
 import { removeSnapshot, snapshot, snapshots } from './snapshot.ts';
 import { exportSnapshot, importSnapshot } from './transfer.ts';
@@ -41,6 +41,7 @@ export async function openOciDriver(options: OciOptions): Promise<MachineDriver>
   return {
     name: `oci-${options.runtime}`,
     place: `${options.instance}@${await hostId()}`,
+    hostStart: await bootId(),
     tier: 'container',
     runtime: options.runtime,
     baseImage: baseKeyOf(options.images),
@@ -54,10 +55,10 @@ export async function openOciDriver(options: OciOptions): Promise<MachineDriver>
     boot: (spec, signal) => boot(host, spec, signal),
     setRules: (id, rules) => setRules(host, id, rules),
     openGate: (take) => openGate(layout.instance, take),
-    snapshot: (id, name, signal) => snapshot(host, id, name, signal),
-    exportSnapshot: (name, signal) => exportSnapshot(host, name, signal),
-    importSnapshot: (name, content, signal) => importSnapshot(host, name, content, signal),
-    removeSnapshot: (name) => removeSnapshot(host, name),
+    snapshot: (id, copy, signal) => snapshot(host, id, copy, signal),
+    exportSnapshot: (copy, signal) => exportSnapshot(host, copy, signal),
+    importSnapshot: (copy, incoming, signal) => importSnapshot(host, copy, incoming, signal),
+    removeSnapshot: (copy) => removeSnapshot(host, copy),
     snapshots: () => snapshots(host),
     usage: (id) => usage(host, placesOf(layout, id)),
     isCurrent: (id) => isCurrent(host, placesOf(layout, id)),

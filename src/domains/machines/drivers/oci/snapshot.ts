@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import { AppError } from '../../../../kernel/errors.ts';
 import { SECOND } from '../../../../kernel/time.ts';
 import { must } from '../../../../platform/run.ts';
+import type { CopyName } from '../driver.ts';
 import { isFrozen, setFrozen } from './cgroup.ts';
 import { draftOf, keepCopy } from './disk.ts';
 import type { Host } from './host.ts';
@@ -16,7 +17,12 @@ const MAX_STILL_MS = 30 * SECOND;
  * Copies a machine's disk as it is at one moment: no process of it runs while what it has written goes to the disk and
  * the disk is copied. Most of what it has written goes there before, while it runs. One that was paused stays so.
  */
-export async function snapshot(host: Host, id: string, name: string, signal: AbortSignal): Promise<{ bytes: number }> {
+export async function snapshot(
+  host: Host,
+  id: string,
+  copyName: CopyName,
+  signal: AbortSignal,
+): Promise<{ bytes: number }> {
   const places = placesOf(host.layout, id);
   const record = await readRecord(places.record);
   const pid = record && (await isAlive(record)) ? record.pid : undefined;
@@ -41,7 +47,7 @@ export async function snapshot(host: Host, id: string, name: string, signal: Abo
       await setFrozen(host.cgroups, places.cgroup, false);
     }
   };
-  return { bytes: await keepCopy(places.disk, snapshotFile(host.layout, name), whileStill, signal) };
+  return { bytes: await keepCopy(places.disk, snapshotFile(host.layout, copyName), whileStill, signal) };
 }
 
 const flushCommand = (pid: number) => ['sync', '--file-system', `/proc/${pid}/root`];
@@ -55,12 +61,12 @@ const tooFull = (cause: unknown): AppError =>
     },
   );
 
-export async function removeSnapshot(host: Host, name: string): Promise<void> {
-  const file = snapshotFile(host.layout, name);
+export async function removeSnapshot(host: Host, copy: CopyName): Promise<void> {
+  const file = snapshotFile(host.layout, copy);
   await Promise.all([file, draftOf(file)].map((each) => rm(each, { recursive: true, force: true })));
 }
 
-export async function snapshots(host: Host): Promise<string[]> {
+export async function snapshots(host: Host): Promise<CopyName[]> {
   const files = await readdir(host.layout.snapshotsDir);
-  return [...new Set(files.map((file) => basename(basename(file, '.draft'), DISK_SUFFIX)))];
+  return [...new Set(files.map((file) => basename(basename(file, '.draft'), DISK_SUFFIX) as CopyName))];
 }

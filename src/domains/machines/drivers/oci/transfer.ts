@@ -2,7 +2,7 @@ import { chmod, lstat, mkdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { mustTake, outputOf, type Command } from '../../../../platform/run.ts';
-import { checkDisk, diskUsage, draftOf } from './disk.ts';
+import { bytesOf, checkDisk, diskUsage, draftOf } from './disk.ts';
 import type { Host } from './host.ts';
 import { snapshotFile } from './layout.ts';
 
@@ -10,60 +10,64 @@ import { snapshotFile } from './layout.ts';
 const MEMBER = 'disk';
 const OWNER_ONLY = 0o700;
 const FILE_OWNER_ONLY = 0o600;
+/** Fast enough to keep up with a disk; what is smaller still takes several times as long. */
+const LEVEL = 3;
+/** Two keep up with tar. Fewer or more would write other bytes, which every reader takes as well. */
+const THREADS = 2;
 
-/** A disk as an archive that holds only what is filled of it, and the same bytes each time. */
-export const packCommand = (file: string): Command => [
-  'tar',
-  '--create',
-  '--file=-',
-  '--sparse',
-  '--format=gnu',
-  '--record-size=1M',
-  '--owner=0',
-  '--group=0',
-  '--mode=600',
-  '--mtime=@0',
-  `--transform=s/.*/${MEMBER}/`,
-  `--directory=${dirname(file)}`,
-  basename(file),
+/** A pipe fails where any part of it does. */
+const piped = (script: string, ...args: string[]): Command => [
+  'bash',
+  '-e',
+  '-o',
+  'pipefail',
+  '-c',
+  script,
+  'transfer',
+  ...args,
 ];
 
-/** tar may stop reading where the archive ends; whether all of it is right is known when all of it has been read. */
-const UNPACK_SCRIPT = `
-tar --extract --file=- --no-same-owner --no-same-permissions --directory="$1" "$2"
-cat > /dev/null
+/** tar and zstd hand the disk on between them: it does not pass through this process before it is small. */
+const PACK_SCRIPT = `
+tar --create --file=- --sparse --format=gnu --record-size=1M --owner=0 --group=0 --mode=600 --mtime=@0 \\
+  --transform="s/.*/${MEMBER}/" --directory="$1" -- "$2" |
+  zstd --quiet -${LEVEL} --threads=${THREADS} --stdout
 `;
 
-/** Only the disk is taken out of the archive, whatever else may be in it. */
-export const unpackCommand = (folder: string): Command => [
-  '/bin/sh',
-  '-e',
-  '-c',
-  UNPACK_SCRIPT,
-  'unpack',
-  folder,
-  MEMBER,
-];
+/** A disk as an archive that holds only what is filled of it, compressed, and the same bytes each time. */
+export const packCommand = (file: string): Command => piped(PACK_SCRIPT, dirname(file), basename(file));
 
-export const exportSnapshot = (host: Host, name: string, signal: AbortSignal): Readable =>
-  Readable.from(outputOf(packCommand(snapshotFile(host.layout, name)), { signal }), { objectMode: false });
+/**
+ * $1 a folder, $2 the bytes that the disk may have: only the disk is taken out of the archive, whatever else may be in
+ * it, and no more of it than that. tar may stop reading where the archive ends, and zstd where it is none; whether all of
+ * it is right is known when all of it has been read.
+ */
+const UNPACK_SCRIPT = `
+{ zstd --quiet --decompress --stdout || { cat > /dev/null; false; }; } |
+  { prlimit --fsize="$2" tar --extract --file=- --no-same-owner --no-same-permissions --directory="$1" ${MEMBER}
+    cat > /dev/null; }
+`;
+
+export const unpackCommand = (folder: string, bytes: number): Command => piped(UNPACK_SCRIPT, folder, String(bytes));
+
+export const exportSnapshot = (host: Host, copy: string, signal: AbortSignal): Readable =>
+  Readable.from(outputOf(packCommand(snapshotFile(host.layout, copy)), { signal }), { objectMode: false });
 
 /** A disk is one when all of it has come and it is sound. */
 export async function importSnapshot(
   host: Host,
-  name: string,
-  content: AsyncIterable<Uint8Array>,
+  copy: string,
+  { content, diskGb }: { content: AsyncIterable<Uint8Array>; diskGb: number },
   signal: AbortSignal,
 ): Promise<{ bytes: number }> {
-  const file = snapshotFile(host.layout, name);
+  const file = snapshotFile(host.layout, copy);
   const draft = draftOf(file);
   try {
-    await rm(draft, { recursive: true, force: true });
     await mkdir(draft, { mode: OWNER_ONLY });
-    await mustTake(unpackCommand(draft), content, { signal });
+    await mustTake(unpackCommand(draft, bytesOf(diskGb)), content, { signal });
     const disk = join(draft, MEMBER);
     const found = await lstat(disk);
-    if (!found.isFile() || found.nlink !== 1) throw new Error(`The archive of ${name} holds no disk.`);
+    if (!found.isFile() || found.nlink !== 1) throw new Error(`The archive of ${copy} holds no disk.`);
     await chmod(disk, FILE_OWNER_ONLY);
     await checkDisk(disk, signal);
     await rename(disk, file);

@@ -1,0 +1,80 @@
+import { assert } from '../../kernel/errors.ts';
+import { uuidFrom, type TransferId } from '../../kernel/ids.ts';
+import { usd, type Usd } from '../../kernel/money.ts';
+import type { Op } from '../../kernel/op.ts';
+import { sha256 } from '../../platform/crypto.ts';
+import type { Tx } from '../../platform/db.ts';
+import { recordFact } from '../../platform/outbox.ts';
+import { mint, wallet } from '../ledger/index.ts';
+import type { Payment } from './chain.ts';
+import type { Reading } from './read.ts';
+import { insertCredited, lockCoin, payee, replaceAwaited, saveRead, type Paid, type ReadCoin } from './store.ts';
+import { worthOf, type Coin } from './topup.ts';
+import type { PaymentsWorld } from './world.ts';
+
+/** A thousand million dollars in one payment: such a coin is no money, and nobody is to become rich by it. */
+const MOST_AT_ONCE = usd(10n ** 15n);
+
+/**
+ * Credits what has settled and notes how far the chain has been read, in one transaction. Answers how many payments
+ * were credited; undefined where another process has read on meanwhile, and nothing was done.
+ */
+export const book = (world: PaymentsWorld, op: Op, coin: ReadCoin, reading: Reading): Promise<number | undefined> =>
+  world.db.transact(async (tx) => {
+    const now = await lockCoin(tx, coin.token);
+    if (now?.nextBlock !== coin.nextBlock || now.lastHash !== coin.lastHash) return undefined;
+    if (reading.rewritten)
+      world.log.error(
+        { chainId: coin.chainId, block: Number(coin.nextBlock - 1n) },
+        'the chain was rewritten deeper than FREEHOLD_EVM_CONFIRMATIONS: what was credited from there on may have no money behind it',
+      );
+    let credited = 0;
+    for (const payment of reading.settled) credited += (await credit(world, tx, op, coin, payment)) ? 1 : 0;
+    if (reading.awaited) await replaceAwaited(tx, coin, await known(tx, coin, reading.awaited));
+    await saveRead(tx, coin.token, reading);
+    return credited;
+  });
+
+async function credit(world: PaymentsWorld, tx: Tx, op: Op, coin: Coin, payment: Payment): Promise<boolean> {
+  const { log, ledger } = world;
+  const { txHash, logIndex } = payment;
+  const amount = worthOf(payment.units, coin);
+  const paid = await payee(tx, payment.to);
+  assert(paid, 'only addresses of top-ups are looked for');
+  if (amount > MOST_AT_ONCE) {
+    log.error({ txHash, logIndex, topupId: paid.topupId }, 'a payment is too large to be true and is not credited');
+    return false;
+  }
+  if (!(await insertCredited(tx, coin.chainId, payment, { topupId: paid.topupId, amount, at: op.now }))) return false;
+  if (amount > 0n) await ledger.transfer(tx, op, depositOf(coin, payment, paid, amount));
+  await recordFact(tx, op, {
+    type: 'topup.credited',
+    subject: paid.topupId,
+    accountId: paid.accountId,
+    data: { amount: String(amount), coin: coin.symbol, chainId: coin.chainId, txHash, logIndex },
+  });
+  return true;
+}
+
+/** The same payment is the same transfer, whoever makes it and however often. */
+const depositOf = (coin: Coin, { txHash, logIndex }: Payment, { topupId, accountId }: Paid, amount: Usd) => ({
+  id: uuidFrom(sha256(`payment ${coin.chainId} ${txHash} ${logIndex}`)) as TransferId,
+  type: 'deposit',
+  description: `Top-up with ${coin.symbol} (${txHash})`,
+  metadata: { topup_id: topupId, chain_id: coin.chainId, tx_hash: txHash, log_index: logIndex },
+  legs: [
+    { account: mint('USD'), amount: usd(-amount) },
+    { account: wallet(accountId, 'USD'), amount },
+  ],
+});
+
+async function known(tx: Tx, coin: Coin, awaited: readonly Payment[]) {
+  const found: { payment: Payment; topupId: Paid['topupId']; amount: Usd }[] = [];
+  for (const payment of awaited) {
+    const paid = await payee(tx, payment.to);
+    assert(paid, 'only addresses of top-ups are looked for');
+    const amount = worthOf(payment.units, coin);
+    if (amount <= MOST_AT_ONCE) found.push({ payment, topupId: paid.topupId, amount });
+  }
+  return found;
+}

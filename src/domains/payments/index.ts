@@ -1,0 +1,120 @@
+import { getAddress } from 'viem/utils';
+import { AppError, isAppError } from '../../kernel/errors.ts';
+import { parseId } from '../../kernel/ids.ts';
+import type { AccountOp, Op } from '../../kernel/op.ts';
+import type { Clock } from '../../kernel/time.ts';
+import type { Database } from '../../platform/db.ts';
+import type { OutgoingFetch } from '../../platform/fetch.ts';
+import { defineSweep, type SweepDefinition } from '../../platform/jobs/index.ts';
+import type { Log } from '../../platform/log.ts';
+import type { Ledger } from '../ledger/index.ts';
+import { createChain } from './chain.ts';
+import { exportWallet, type ExportedWallet } from './export.ts';
+import { openCoin, requestTopup, type TopupWish } from './request.ts';
+import { createRpc } from './rpc.ts';
+import { findCoin, findTopup, topupsOf } from './store.ts';
+import { MAX_LISTED, type Coin, type Topup } from './topup.ts';
+import { createWallet } from './wallet.ts';
+import { createWatch } from './watch.ts';
+import type { EvmSettings, PaymentsWorld } from './world.ts';
+
+export type { ExportedWallet } from './export.ts';
+export { MAX_RPC_REPLY_BYTES, RPC_TIME_LIMIT_MS } from './rpc.ts';
+export {
+  AMOUNT_RULE,
+  LEAST_USD,
+  MAX_LISTED,
+  MAX_OPEN,
+  MAX_SYMBOL_LENGTH,
+  MOST_USD,
+  OPEN_MS,
+  parseAmount,
+  stateOf,
+  WATCHED_MS,
+} from './topup.ts';
+export type { Coin, Topup, TopupState } from './topup.ts';
+export type { EvmSettings } from './world.ts';
+
+/** How often the chain is looked at. */
+const LOOK_SECONDS = 5;
+
+/** A coin that is taken here. */
+export type AcceptedCoin = Coin & { confirmations: number };
+
+/** Money that accounts bring in themselves: a coin worth a dollar, paid to an address of each top-up's own. */
+export type Payments = {
+  /** Throws `unconfigured`, `at_capacity` while the chain cannot be asked, `invalid`, `conflict` (too many wait). */
+  request(op: AccountOp, wish: TopupWish): Promise<Topup>;
+  /** Throws `not_found`, also for another account's. */
+  get(op: AccountOp, reference: string): Promise<Topup>;
+  /** Newest first. */
+  list(op: AccountOp): Promise<Topup[]>;
+  /** What may be paid with; undefined where nothing may, or the chain does not say. */
+  accepted(op: AccountOp): Promise<AcceptedCoin | undefined>;
+  /** Blocks that must stand on a payment, its own included. */
+  confirmations: number;
+  exportWallet(op: Op): Promise<ExportedWallet>;
+  /** Looks at the chain and credits what has settled. Answers how much that was. */
+  watch(op: Op): Promise<number>;
+  sweeps: readonly SweepDefinition[];
+};
+
+export type PaymentsOptions = {
+  db: Database;
+  clock: Clock;
+  log: Log;
+  ledger: Ledger;
+  /** Master secret of this installation. */
+  secret: Uint8Array;
+  dir: string;
+  /** Undefined where the operator takes no payments. */
+  evm: EvmSettings | undefined;
+  /** Reaches the operator's node, wherever it stands. */
+  send: OutgoingFetch['send'];
+};
+
+export function createPayments({ secret, evm, send, ...ground }: PaymentsOptions): Payments {
+  const { db } = ground;
+  const world: PaymentsWorld = {
+    ...ground,
+    wallet: createWallet({ ...ground, secret }),
+    chain: evm && createChain(createRpc({ url: evm.rpcUrl, send }), evm.token.toLowerCase()),
+    confirmations: evm?.confirmations ?? 0,
+  };
+  const watch = createWatch(world);
+  return {
+    request: async (op, wish) => shown(await requestTopup(world, op, wish)),
+    async get(op, reference) {
+      const id = parseId('topup', reference);
+      const topup = id && (await findTopup(db, id));
+      if (topup?.accountId !== op.actor.accountId) throw new AppError('not_found', 'Top-up not found');
+      return shown(topup);
+    },
+    list: async (op) => (await topupsOf(db, op.actor.accountId, MAX_LISTED)).map(shown),
+    accepted: (op) => accepted(world, op),
+    confirmations: world.confirmations,
+    exportWallet: (op) => exportWallet(world, op),
+    watch,
+    sweeps: evm ? [defineSweep({ name: 'payments.watch', everySeconds: LOOK_SECONDS, runDue: watch })] : [],
+  };
+}
+
+async function accepted(world: PaymentsWorld, op: AccountOp): Promise<AcceptedCoin | undefined> {
+  const { db, chain, confirmations } = world;
+  if (!chain) return undefined;
+  const known = await findCoin(db, chain.token);
+  const coin = known ?? (await openCoin(world, chain, op).catch(nothing))?.coin;
+  return coin && { ...coin, token: getAddress(coin.token), confirmations };
+}
+
+function nothing(error: unknown): undefined {
+  if (!isAppError(error, 'at_capacity')) throw error;
+  return undefined;
+}
+
+/** Addresses as people write them, with the checksum in their letters (ERC-55). */
+const shown = (topup: Topup): Topup => ({
+  ...topup,
+  address: getAddress(topup.address),
+  coin: { ...topup.coin, token: getAddress(topup.coin.token) },
+});

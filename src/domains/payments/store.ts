@@ -1,0 +1,240 @@
+import type { AccountId, TopupId } from '../../kernel/ids.ts';
+import { usd, type Usd } from '../../kernel/money.ts';
+import type { Db, Tx } from '../../platform/db.ts';
+import type { Payment } from './chain.ts';
+import type { Coin, Topup } from './topup.ts';
+
+type CoinRow = {
+  token: string;
+  chain_id: bigint;
+  symbol: string;
+  decimals: number;
+  next_block: bigint;
+  last_hash: string | null;
+  head_block: bigint;
+};
+
+type TopupRow = Omit<CoinRow, 'next_block' | 'last_hash'> & {
+  id: TopupId;
+  account_id: AccountId;
+  address_index: number;
+  address: string;
+  amount: bigint;
+  created_at: Date;
+  expires_at: Date;
+  received: bigint;
+  confirming: boolean;
+  newest_block: bigint | null;
+};
+
+/** A coin, and how far its chain has been read. */
+export type ReadCoin = Coin & {
+  /** The first block that is still to be read for good. */
+  nextBlock: bigint;
+  /** The hash of the block before, where that is known. */
+  lastHash: string | undefined;
+};
+
+const coinOf = (row: Pick<CoinRow, 'token' | 'chain_id' | 'symbol' | 'decimals'>): Coin => ({
+  token: row.token,
+  chainId: Number(row.chain_id),
+  symbol: row.symbol,
+  decimals: row.decimals,
+});
+
+const topupOf = (row: TopupRow): Topup => ({
+  id: row.id,
+  accountId: row.account_id,
+  coin: coinOf(row),
+  address: row.address,
+  addressIndex: row.address_index,
+  amount: usd(row.amount),
+  received: usd(row.received),
+  confirming: row.confirming,
+  confirmations:
+    row.newest_block === null || row.newest_block > row.head_block ? 0 : Number(row.head_block - row.newest_block) + 1,
+  createdAt: row.created_at,
+  expiresAt: row.expires_at,
+});
+
+const TOPUP = `select t.id, t.account_id, t.address_index, t.address, t.amount, t.created_at, t.expires_at,
+         c.token, c.chain_id, c.symbol, c.decimals, c.head_block, p.received, p.confirming, p.newest_block
+    from topups t
+    join topup_coins c using (token)
+   cross join lateral (
+         select coalesce(sum(amount) filter (where credited_at is not null), 0)::bigint as received,
+                coalesce(bool_or(credited_at is null), false) as confirming,
+                max(block_number) as newest_block
+           from topup_payments where topup_id = t.id) p`;
+
+export const findTopup = async (db: Db, id: TopupId): Promise<Topup | undefined> =>
+  (await db.query<TopupRow>(`${TOPUP} where t.id = $1`, [id])).map(topupOf)[0];
+
+export const topupsOf = async (db: Db, accountId: AccountId, limit: number): Promise<Topup[]> =>
+  (await db.query<TopupRow>(`${TOPUP} where t.account_id = $1 order by t.seq desc limit $2`, [accountId, limit])).map(
+    topupOf,
+  );
+
+/** Those that money has come to, for the operator. */
+export const receivedTopups = async (db: Db): Promise<Topup[]> =>
+  (await db.query<TopupRow>(`${TOPUP} where p.received > 0 order by t.address_index`)).map(topupOf);
+
+/** Lets one transaction at a time count an account's top-ups, until it ends. */
+export async function lockAccount(tx: Tx, accountId: AccountId): Promise<void> {
+  await tx.query(`select pg_advisory_xact_lock(hashtextextended('top-ups of ' || $1, 0))`, [accountId]);
+}
+
+/** Those that wait for a first payment. */
+export async function countOpen(tx: Tx, accountId: AccountId, now: Date): Promise<number> {
+  const [row] = await tx.query<{ open: number }>(
+    `select count(*)::integer as open from topups
+      where account_id = $1 and expires_at > $2
+        and not exists (select from topup_payments where topup_id = topups.id)`,
+    [accountId, now],
+  );
+  return row?.open ?? 0;
+}
+
+export type NewTopup = Pick<Topup, 'id' | 'accountId' | 'address' | 'addressIndex' | 'amount' | 'createdAt'> & {
+  token: string;
+  expiresAt: Date;
+};
+
+export async function insertTopup(tx: Tx, topup: NewTopup): Promise<void> {
+  await tx.query(
+    `insert into topups (id, account_id, token, address_index, address, amount, created_at, expires_at)
+     values ($1, $2, $3, $4, $5, $6, $7, $8)`,
+    [
+      topup.id,
+      topup.accountId,
+      topup.token,
+      topup.addressIndex,
+      topup.address,
+      topup.amount,
+      topup.createdAt,
+      topup.expiresAt,
+    ],
+  );
+}
+
+const READ_COIN = `select token, chain_id, symbol, decimals, next_block, last_hash, head_block from topup_coins where token = $1`;
+
+const readCoinOf = (row: CoinRow): ReadCoin => ({
+  ...coinOf(row),
+  nextBlock: row.next_block,
+  lastHash: row.last_hash ?? undefined,
+});
+
+export const findCoin = async (db: Db, token: string): Promise<ReadCoin | undefined> =>
+  (await db.query<CoinRow>(READ_COIN, [token])).map(readCoinOf)[0];
+
+/** Locks how far the chain has been read, so that no other process reads on meanwhile. */
+export const lockCoin = async (tx: Tx, token: string): Promise<ReadCoin | undefined> =>
+  (await tx.query<CoinRow>(`${READ_COIN} for update`, [token])).map(readCoinOf)[0];
+
+/** A coin that is known keeps what is known of it. */
+export async function insertCoin(tx: Tx, coin: Coin, nextBlock: bigint, headBlock: bigint): Promise<void> {
+  await tx.query(
+    `insert into topup_coins (token, chain_id, symbol, decimals, next_block, head_block) values ($1, $2, $3, $4, $5, $6)
+     on conflict do nothing`,
+    [coin.token, coin.chainId, coin.symbol, coin.decimals, nextBlock, headBlock],
+  );
+}
+
+/** Blocks in which nobody had an address to pay to need not be read. */
+export async function skipUnwatched(tx: Tx, token: string, nextBlock: bigint, watchedAfter: Date): Promise<void> {
+  await tx.query(
+    `update topup_coins set next_block = $2, last_hash = null
+      where token = $1 and next_block < $2 and not exists (select from topups where token = $1 and expires_at > $3)`,
+    [token, nextBlock, watchedAfter],
+  );
+}
+
+/** For a row that this transaction has locked. */
+export async function saveRead(
+  tx: Tx,
+  token: string,
+  { nextBlock, lastHash, head }: { nextBlock: bigint; lastHash: string | undefined; head: bigint },
+): Promise<void> {
+  await tx.query(`update topup_coins set next_block = $2, last_hash = $3, head_block = $4 where token = $1`, [
+    token,
+    nextBlock,
+    lastHash ?? null,
+    head,
+  ]);
+}
+
+/** Addresses that may still be paid to, in the order in which they were given out. */
+export const watchedAddresses = async (db: Db, token: string, watchedAfter: Date): Promise<string[]> =>
+  (
+    await db.query<{ address: string }>(
+      `select address from topups where token = $1 and expires_at > $2 order by address_index`,
+      [token, watchedAfter],
+    )
+  ).map(({ address }) => address);
+
+export type Paid = { topupId: TopupId; accountId: AccountId };
+
+/** Whose address was paid to. */
+export const payee = async (db: Db, address: string): Promise<Paid | undefined> =>
+  (
+    await db.query<{ id: TopupId; account_id: AccountId }>(`select id, account_id from topups where address = $1`, [
+      address,
+    ])
+  ).map((row) => ({ topupId: row.id, accountId: row.account_id }))[0];
+
+/**
+ * Whether this payment is credited now for the first time. A transaction that was credited in another block is there
+ * once more because the chain was rewritten deeper than we waited; its money came once.
+ */
+export async function insertCredited(
+  tx: Tx,
+  chainId: number,
+  payment: Payment,
+  { topupId, amount, at }: { topupId: TopupId; amount: Usd; at: Date },
+): Promise<boolean> {
+  const rows = await tx.query(
+    `insert into topup_payments (chain_id, tx_hash, log_index, topup_id, block_number, block_hash, token_amount, amount, credited_at)
+     select $1, $2, $3, $4, $5, $6, $7, $8, $9
+      where not exists (select from topup_payments
+                         where chain_id = $1 and tx_hash = $2 and block_hash <> $6 and credited_at is not null)
+     on conflict (chain_id, tx_hash, log_index) do update
+        set topup_id = excluded.topup_id, block_number = excluded.block_number, block_hash = excluded.block_hash,
+            token_amount = excluded.token_amount, amount = excluded.amount, credited_at = excluded.credited_at
+      where topup_payments.credited_at is null
+     returning tx_hash`,
+    [...valuesOf(chainId, payment, topupId, amount), at],
+  );
+  return rows.length > 0;
+}
+
+/** What is on the chain and not credited yet, in place of what was there at the last look. */
+export async function replaceAwaited(
+  tx: Tx,
+  { chainId, token }: Coin,
+  awaited: readonly { payment: Payment; topupId: TopupId; amount: Usd }[],
+): Promise<void> {
+  await tx.query(
+    `delete from topup_payments
+      where credited_at is null and topup_id in (select id from topups where token = $1)`,
+    [token],
+  );
+  for (const { payment, topupId, amount } of awaited)
+    await tx.query(
+      `insert into topup_payments (chain_id, tx_hash, log_index, topup_id, block_number, block_hash, token_amount, amount)
+       select $1, $2, $3, $4, $5, $6, $7, $8
+        where not exists (select from topup_payments where chain_id = $1 and tx_hash = $2 and credited_at is not null)`,
+      valuesOf(chainId, payment, topupId, amount),
+    );
+}
+
+const valuesOf = (chainId: number, { txHash, logIndex, block, units }: Payment, topupId: TopupId, amount: Usd) => [
+  chainId,
+  txHash,
+  logIndex,
+  topupId,
+  block.number,
+  block.hash,
+  units,
+  amount,
+];

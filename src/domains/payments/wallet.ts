@@ -1,0 +1,61 @@
+import { ECDH, pbkdf2 } from 'node:crypto';
+import { promisify } from 'node:util';
+import { english, generateMnemonic, HDKey, publicKeyToAddress } from 'viem/accounts';
+import { assert } from '../../kernel/errors.ts';
+import type { Clock } from '../../kernel/time.ts';
+import { deriveKey, seal, unseal } from '../../platform/crypto.ts';
+import type { Database } from '../../platform/db.ts';
+import { findWallet, insertWallet } from './wallet-store.ts';
+
+const SEALED_FOR = 'wallet of top-ups';
+/** 24 words. */
+const MNEMONIC_BITS = 256;
+/** Where every usual wallet looks for its accounts (BIP-44, Ether's coin type); the address's index is the last step. */
+export const DERIVATION_PATH = `m/44'/60'/0'/0`;
+
+/** How a seed is made of words (BIP-39). */
+const SEED = { rounds: 2_048, bytes: 64, digest: 'sha512', salt: 'mnemonic' } as const;
+const stretch = promisify(pbkdf2);
+
+export type Wallet = {
+  /** In lower case. Only what is public is needed for it, and only that stays in memory. */
+  address(index: number): Promise<string>;
+  /** All that there is, for the operator alone; undefined where nobody has needed a wallet yet. */
+  words(): Promise<string | undefined>;
+};
+
+/** What top-ups are paid to: the first process that needs a wallet makes it, and all use that one. */
+export function createWallet({ db, secret, clock }: { db: Database; secret: Uint8Array; clock: Clock }): Wallet {
+  const sealing = deriveKey(secret, SEALED_FOR);
+  const open = (sealed: Buffer): string => unseal(sealing, sealed, SEALED_FOR).toString();
+  let known: HDKey | undefined;
+
+  async function makeOrFind(): Promise<string> {
+    const kept = await findWallet(db);
+    if (kept) return open(kept);
+    const sealed = seal(sealing, generateMnemonic(english, MNEMONIC_BITS), SEALED_FOR);
+    return open(await db.transact((tx) => insertWallet(tx, sealed, clock.now())));
+  }
+
+  return {
+    async address(index) {
+      known ??= await publicPart(await makeOrFind());
+      return addressOf(known.deriveChild(index));
+    },
+    async words() {
+      const kept = await findWallet(db);
+      return kept && open(kept);
+    },
+  };
+}
+
+async function publicPart(words: string): Promise<HDKey> {
+  const seed = await stretch(words.normalize('NFKD'), SEED.salt, SEED.rounds, SEED.bytes, SEED.digest);
+  return HDKey.fromExtendedKey(HDKey.fromMasterSeed(seed).derive(DERIVATION_PATH).publicExtendedKey);
+}
+
+function addressOf({ publicKey }: HDKey): string {
+  assert(publicKey, 'a derived key has a public part');
+  const point = ECDH.convertKey(Buffer.from(publicKey), 'secp256k1', undefined, 'hex', 'uncompressed');
+  return publicKeyToAddress(`0x${point}`).toLowerCase();
+}

@@ -1,0 +1,109 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startApis } from '../harness/apis.ts';
+import { give } from './money.ts';
+import { publish, registerNode, type TestNode } from './node.ts';
+import { must } from './trades.ts';
+
+const world = await startApis();
+afterAll(() => world.close());
+
+const MEGABYTE = 1_000_000;
+const sizeOf = (body: unknown): number => JSON.stringify(body).length;
+
+describe('what everybody may ask for, of what others have written', () => {
+  let seller: TestNode;
+  let heavy: string;
+  let light: string;
+  beforeAll(async () => {
+    seller = await registerNode(world);
+    const schema = { type: 'object', description: 'x'.repeat(20_000) };
+    const metadata = {
+      input_schema: schema,
+      output_schema: schema,
+      category: 'sizes',
+      description: 'y'.repeat(5_000),
+    };
+    heavy = await publish(seller, { label: 'Heavy', metadata });
+    light = await publish(seller, {
+      label: 'Light',
+      metadata: { input_schema: { type: 'string' }, category: 'sizes' },
+    });
+  });
+
+  test('the agent card shows small schemas as they are, and none that are large', async () => {
+    const { skills } = must(await world.call('GET', '/.well-known/agent.json'));
+    const shown = (id: string) => skills.find((skill: { id: string }) => skill.id === id);
+    expect(shown(light).inputSchema).toEqual({ type: 'string' });
+    expect([shown(heavy).inputSchema, shown(heavy).outputSchema]).toEqual([{ type: 'object' }, { type: 'object' }]);
+    expect(sizeOf(shown(heavy))).toBeLessThan(1_000);
+  });
+
+  test('so does a look for skills, which cuts long descriptions', async () => {
+    const { skills } = must(await world.call('GET', '/v1/a2a/discover?category=sizes'));
+    expect(skills.map((skill: { description: string }) => skill.description.length)).toEqual([1_000, 0]);
+  });
+
+  test('a bounty shows a page of what was handed in, and says how much there is', async () => {
+    const creator = await registerNode(world);
+    await give(world, creator, 100);
+    const wish = { title: 'A bounty', description: 'Something to be done.', reward_tck: 10 };
+    const { bounty_id: id } = must(await creator.call('POST', '/v1/bounties', wish));
+    // As three hundred solvers would, each with as much as one may hand in.
+    await world.db.query(
+      `insert into grid_submissions (id, bounty_id, solver_id, content, state, created_at, reviewed_at)
+       select gen_random_uuid(), $1, $2, repeat('z', 10000), 'rejected', now(), now() from generate_series(1, 300)`,
+      [id, seller.id],
+    );
+    const look = async (query = '') => must(await world.call('GET', `/v1/bounties/${id}${query}`));
+    const whole = await look();
+    expect([whole.submission_count, whole.submissions.length]).toEqual([300, 100]);
+    expect(sizeOf(whole)).toBeLessThan(1.1 * MEGABYTE);
+    const ids = new Set<string>();
+    for (const from of [0, 100, 200])
+      for (const one of (await look(`?submissions_limit=100&submissions_offset=${from}`)).submissions) ids.add(one.id);
+    expect(ids.size).toBe(300);
+    expect((await look('?submissions_limit=0')).submissions).toEqual([]);
+    expect((await world.call('GET', `/v1/bounties/${id}?submissions_limit=101`)).status).toBe(422);
+  });
+});
+
+describe('the market', () => {
+  test('finds text wherever it stands, takes none for a pattern, and knows what everything costs behind its last page', async () => {
+    const node = await registerNode(world);
+    const words = { a: 'Straße_1', b: '100% \\ sure', c: 'ÄRGER' };
+    for (const [label, description] of Object.entries(words))
+      await publish(node, { label: `odd-${label}`, price: 2, metadata: { description } });
+    const find = async (q: string, more = '') =>
+      must(await world.call('GET', `/v1/marketplace?q=${encodeURIComponent(q)}${more}`));
+    const labels = async (q: string) => (await find(q)).listings.map(({ label }: { label: string }) => label);
+    expect(await labels('straße_')).toEqual(['odd-a']);
+    expect(await labels('0% \\')).toEqual(['odd-b']);
+    expect(await labels('%')).toEqual(['odd-b']);
+    expect(await labels('_')).toEqual(['odd-a']);
+    expect(await labels('ärger')).toEqual(['odd-c']);
+    expect(await find('odd-', '&offset=100')).toMatchObject({
+      total: 3,
+      price_stats: { min: '2.00', median: '2.00' },
+      listings: [],
+    });
+  });
+
+  test('reads a page from among many thousands without reading what is not on it', async () => {
+    const node = await registerNode(world);
+    await world.db.query(
+      `insert into grid_skills (id, node_id, type, label, price, metadata, created_at)
+       select gen_random_uuid(), $1, 'SKILL_OFFER', 'bulk ' || n, 10000, jsonb_build_object('description', md5(n::text)), now()
+         from generate_series(1, 20000) n`,
+      [node.id],
+    );
+    await world.db.query('analyze grid_skills');
+    const plan = await world.db.query<{ 'QUERY PLAN': string }>(
+      `explain select id from grid_skills where words like lower('%bulk 1977%')`,
+    );
+    const text = plan.map((line) => line['QUERY PLAN']).join('\n');
+    const [trigrams] = await world.db.query(`select 1 from pg_extension where extname = 'pg_trgm'`);
+    if (trigrams) expect(text).toContain('grid_skills_by_words');
+    const { total, listings } = must(await world.call('GET', '/v1/marketplace?q=BULK%2077&limit=2'));
+    expect([total, listings.length]).toEqual([111, 2]);
+  });
+});
