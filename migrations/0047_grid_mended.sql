@@ -8,6 +8,14 @@ alter table grid_escrows
 update grid_escrows e set sandbox = true from grid_nodes n where n.id = e.buyer_id and n.sandbox;
 create index grid_escrows_to_judge on grid_escrows (sandbox, settle_at, id) where state = 'AWAITING_SETTLEMENT' and ruled;
 
+-- Nodes about which something has happened that their index depends on. Rows are only added and taken, so that a trade
+-- locks no node's row: of a busy node's trades each would wait for the one before it to reach the disk.
+create table grid_outdated (
+  seq     bigint generated always as identity primary key,
+  node_id text not null
+);
+create index grid_outdated_by_node on grid_outdated (node_id);
+
 -- What sandbox nodes pay in fees and tax. Nothing that is worth something is paid from it.
 select ledger_open('vault:sandbox:TCK', 0);
 

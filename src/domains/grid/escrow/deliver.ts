@@ -3,7 +3,6 @@ import { parseId } from '../../../kernel/ids.ts';
 import { after } from '../../../kernel/time.ts';
 import type { Tx } from '../../../platform/db.ts';
 import { recordFacts } from '../../../platform/outbox.ts';
-import { findNode } from '../nodes/store.ts';
 import type { NodeOp } from '../world.ts';
 import type { EscrowWorld } from './world.ts';
 import { DISPUTE_WINDOW_MS, SANDBOX_WINDOW_MS, type Escrow } from './escrow.ts';
@@ -70,8 +69,7 @@ async function deliverFor(
   const escrow = await findEscrow(tx, id);
   // What is overdue goes back to its buyer, even where nobody has come to give it back yet.
   if (!escrow || escrow.refundAt <= op.now) return undefined;
-  const buyer = await findNode(tx, escrow.buyerId);
-  const window = buyer?.sandbox ? SANDBOX_WINDOW_MS : DISPUTE_WINDOW_MS;
+  const window = escrow.sandbox ? SANDBOX_WINDOW_MS : DISPUTE_WINDOW_MS;
   const delivered = await moveEscrow(tx, 'deliver', { id }, op.now, {
     settleAt: after(op.now, window),
     proofHash: hash,

@@ -28,6 +28,7 @@ export async function paySellers(
   op: Op,
   { event, type, ids }: { event: Extract<EscrowEvent, 'settle' | 'release'>; type: Release; ids: readonly EscrowId[] },
 ): Promise<Escrow[]> {
+  if (ids.length === 0) return [];
   const moved = await moveEscrows(
     tx,
     event,
@@ -40,15 +41,16 @@ export async function paySellers(
   await markOutdated(tx, nodesOf(escrows));
   const owners = await ownersOf(tx, nodesOf(escrows));
   const awards = await findAwards(tx, op, escrows);
-  const payments = escrows.map((escrow) => payment(type, escrow, owners));
-  const outcomes = await world.ledger.transferAll(tx, op, [...payments, ...genesisBonuses(awards, owners)]);
-  assert(!outcomes.includes('unaffordable'), 'an escrow has what was locked away in it');
-  await payPioneers(world, tx, op, awards, owners);
+  // Before the money, so that the vault's account, which every sale pays into, is held for as short as can be.
   await recordFacts(
     tx,
     op,
     escrows.map((escrow) => escrowFact('escrow.settled', escrow)),
   );
+  const payments = escrows.map((escrow) => payment(type, escrow, owners));
+  const outcomes = await world.ledger.transferAll(tx, op, [...payments, ...genesisBonuses(awards, owners)]);
+  assert(!outcomes.includes('unaffordable'), 'an escrow has what was locked away in it');
+  await payPioneers(world, tx, op, awards, owners);
   return escrows;
 }
 
@@ -70,6 +72,7 @@ export async function refundBuyers(
     causes: readonly Cause[];
   },
 ): Promise<Escrow[]> {
+  if (causes.length === 0) return [];
   const moves = causes.map(({ id, rule }) => ({ id, reason: rule }));
   const escrows = await moveEscrows(tx, event, moves, op.now);
   if (escrows.length === 0) return [];

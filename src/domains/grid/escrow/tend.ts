@@ -223,9 +223,9 @@ export type Outcome =
 export async function settleNow(world: Settling, op: NodeOp, id: EscrowId | undefined): Promise<Outcome> {
   const { db } = world;
   // Here clients expect to hear that it is others'.
-  const known = id && (await findEscrow(db, id));
-  if (known && !isParty(known, op.node.id)) throw new AppError('forbidden', 'Not a party to this escrow');
-  const escrow = await partyEscrow(db, op, id);
+  const escrow = id && (await findEscrow(db, id));
+  if (!escrow) throw new AppError('not_found', 'Escrow not found');
+  if (!isParty(escrow, op.node.id)) throw new AppError('forbidden', 'Not a party to this escrow');
   if (escrow.state === 'AWAITING_SETTLEMENT') {
     if (escrow.settleAt && escrow.settleAt > op.now)
       throw new AppError('invalid', `Dispute window open until ${naiveIso(escrow.settleAt)}Z`);

@@ -36,10 +36,7 @@ export function createReputation(world: GridWorld, signing: Signing) {
     leaders: (page: { limit: number; offset: number }) => leaders(db, page),
     genesis: () => genesisAwards(db),
     pioneers: () => pioneerAwards(db),
-    /**
-     * Says that something has happened that the index of these nodes depends on; it is computed again soon. Call it
-     * before money moves: who spends holds the node's row first, and its wallet after that.
-     */
+    /** Says that something has happened that the index of these nodes depends on; it is computed again soon. */
     outdate: (tx: Tx, ids: readonly NodeId[]) => markOutdated(tx, ids),
     sweeps: [defineSweep({ name: 'grid.refresh-reputation', everySeconds: 15, runDue: (op) => refreshDue(world, op) })],
   };

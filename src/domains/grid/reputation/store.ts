@@ -5,28 +5,28 @@ import { LEVELS } from './levels.ts';
 
 /** Says that something has happened that the index of these nodes depends on. */
 export async function markOutdated(tx: Tx, ids: readonly NodeId[]): Promise<void> {
-  // In the order of their names, so that of two that mark the same nodes neither waits for the other in a circle; and
-  // always, marked or not: whoever is computing an index meanwhile holds its row, and is waited for.
-  await tx.query(
-    `update grid_nodes set cri_outdated = true where id in (
-       select id from grid_nodes where id = any ($1) order by id for no key update)`,
-    [ids],
-  );
+  await tx.query(`insert into grid_outdated (node_id) select unnest($1::text[])`, [ids]);
 }
 
 /** Nodes whose index is to be computed again: what happened, or a day has gone. */
 export async function nodesToRefresh(db: Db, before: Date, limit: number): Promise<NodeId[]> {
   const rows = await db.query<{ id: NodeId }>(
-    `(select id, cri_at from grid_nodes where active and cri_outdated order by cri_at limit $2)
-     union all
-     (select id, cri_at from grid_nodes where active and not cri_outdated and cri_at < $1 order by cri_at limit $2)
+    `select distinct id from (
+       (select node_id as id from grid_outdated order by seq limit $2)
+       union all
+       (select id from grid_nodes where active and cri_outdated order by cri_at limit $2)
+       union all
+       (select id from grid_nodes where active and not cri_outdated and cri_at < $1 order by cri_at limit $2)) due
      limit $2`,
     [before, limit],
   );
   return rows.map(({ id }) => id);
 }
 
-/** Says of these nodes that their index is being computed, and holds their rows until the transaction ends. */
+/**
+ * Says of these nodes that their index is being computed, and holds their rows until the transaction ends. What is marked
+ * by a transaction that commits later stays marked: whoever reads what has happened after this has not seen it.
+ */
 export async function claimRefresh(tx: Tx, ids: readonly NodeId[], now: Date): Promise<NodeId[]> {
   const rows = await tx.query<{ id: NodeId }>(
     `update grid_nodes set cri_outdated = false, cri_at = $2 where id in (
@@ -34,7 +34,14 @@ export async function claimRefresh(tx: Tx, ids: readonly NodeId[], now: Date): P
      returning id`,
     [ids, now],
   );
-  return rows.map(({ id }) => id);
+  const claimed = rows.map(({ id }) => id);
+  // Of a node that is here no more nobody computes an index.
+  await tx.query(
+    `delete from grid_outdated o using grid_nodes n
+      where o.node_id = any ($1) and n.id = o.node_id and (n.id = any ($2) or not n.active)`,
+    [ids, claimed],
+  );
+  return claimed;
 }
 
 /** Keeps what an index has come to. Where it is the same, what strikes have taken since stays taken. */
