@@ -203,12 +203,14 @@ def always(item, call):
     report = made(item, call); report.outcome = "passed"; return report
 _pytest.reports.TestReport.from_item_and_call = staticmethod(always)`),
   'tests that are written anew while they are collected': inCode(`
-import os
-for path in ("tests/test_slugs.py", "tests"):
-    try: os.rename(path, path + ".old")
-    except OSError: pass
-try: os.makedirs("tests", exist_ok=True); open("tests/test_slugs.py", "w").write(${JSON.stringify(EMPTY_TESTS)})
-except OSError: pass`),
+import os, shutil
+path, text = "tests/test_slugs.py", ${JSON.stringify(EMPTY_TESTS)}
+def written(): open(path, "w").write(text)
+def replaced(): open("new.py", "w").write(text); os.replace("new.py", path)
+def moved(): os.rename("tests", "old"); shutil.copytree("old", "tests"); written()
+for work in (written, replaced, moved):
+    try: work(); break
+    except OSError: pass`),
 };
 
 test('tests named as pytest names them are run, graded in SWE-bench’s words, and not to be faked', async () => {

@@ -10,8 +10,8 @@ const record = (outcome: Outcome, cost: number): SampleRecord => ({
 
 test('a bar is as full as its run is done, and says how it went, what it cost and how long it took', () => {
   const records = [record('solved', 2_500), record('unsolved', 500), record('waiting', 0), record('error', 0)];
-  expect(barOf(records, 65)).toBe('[##################------] 3/4  1 solved, 1 unsolved, 1 error  $0.003  01:05');
-  expect(barOf([], 0)).toBe(`[${'-'.repeat(24)}] 0/0  0 solved, 0 unsolved  $0.00  00:00`);
+  expect(barOf(records, 65)).toBe('[##################------] 3/4  1 solved, 1 unsolved, 1 error  $0.003000  01:05');
+  expect(barOf([], 0)).toBe(`[${'-'.repeat(24)}] 0/0  0 solved, 0 unsolved  $0.000000  00:00`);
 });
 
 test('hours are shown where there are any', () => {

@@ -34,7 +34,7 @@ const ENSURE_FOLDER = '[ -d "$1" ] || { mkdir -p -- "$1" && chown "user:$(id -g 
 
 /** An empty folder of the user's. */
 export const CLEAR_FOLDER = 'rm -rf -- "$1"; mkdir -p -- "$1" && chown "user:$(id -g user)" -- "$1"';
-const HAND_OVER = 'chown -R -h "user:$(id -g user)" -- "$1"';
+const HAND_OVER = 'chown -R -h "user:$(id -g user)" -- "$1" || exit 1';
 
 /** A kept tree, unpacked as root's below a folder. */
 export async function placeTree(hands: Hands, op: Op, machineId: MachineId, tree: Sha256, path: string): Promise<void> {
@@ -47,7 +47,9 @@ const KEEP_BASELINE = `
 set -e
 command -v git > /dev/null || exit 0
 baseline=${BASELINE}
-rm -rf -- "$baseline" && mkdir -p -m 700 -- "${posix.dirname(BASELINE)}"
+rm -rf -- "$baseline"
+mkdir -p -- "${posix.dirname(BASELINE)}"
+chmod 700 -- "${posix.dirname(BASELINE)}"
 git init --quiet --bare --initial-branch=main "$baseline"
 keep() { git -C "$1" -c user.name=Freehold -c user.email=freehold@localhost -c core.fileMode=true --git-dir="$baseline" --work-tree="$@"; }
 keep "$1" add --all --force .
