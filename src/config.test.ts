@@ -47,6 +47,30 @@ describe('settings', () => {
     expect(readConfig({ FREEHOLD_PROT: '1' }).unknown).toEqual(['FREEHOLD_PROT']);
   });
 
+  test('where stable-coins are taken is told whole, and a slip in it stops the start', () => {
+    const url = 'https://rpc.example.com/key';
+    const token = '0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48';
+    const evm = { FREEHOLD_EVM_RPC_URL: url, FREEHOLD_EVM_TOKEN: token };
+    expect(readConfig({}).evm).toBeUndefined();
+    expect(readConfig(evm).evm).toEqual({ rpcUrl: url, token, confirmations: 12 });
+    expect(readConfig({ ...evm, FREEHOLD_EVM_TOKEN: token.toLowerCase() }).evm).toBeDefined();
+    const wrong: Record<string, string>[] = [
+      { FREEHOLD_EVM_TOKEN: token.replace('A0b8', 'a0b8') },
+      { FREEHOLD_EVM_TOKEN: 'USDC' },
+      { FREEHOLD_EVM_TOKEN: '' },
+      { FREEHOLD_EVM_RPC_URL: 'ws://127.0.0.1:8545' },
+      { FREEHOLD_EVM_RPC_URL: 'https://me:secret@rpc.example.com' },
+      { FREEHOLD_EVM_CONFIRMATIONS: '0' },
+      { FREEHOLD_EVM_CONFIRMATIONS: '1001' },
+      { FREEHOLD_EVM_CONFIRMATIONS: 'many' },
+    ];
+    for (const slip of wrong)
+      expect([slip, problemsOf({ ...evm, ...slip })]).toEqual([
+        slip,
+        [expect.stringMatching(new RegExp(`^${Object.keys(slip)[0]} must be`))],
+      ]);
+  });
+
   test('the domain of apps is a name beside the server’s own, never one that holds it', () => {
     expect(readConfig({ FREEHOLD_APPS_DOMAIN: 'Apps.Example.COM' }).appsDomain).toBe('apps.example.com');
     for (const domain of ['localhost', '127.0.0.1', 'a..b', '-a.com', 'a b', '*.a.com'])

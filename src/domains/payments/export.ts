@@ -5,6 +5,7 @@ import { getAddress } from 'viem/utils';
 import { AppError } from '../../kernel/errors.ts';
 import { toDecimal } from '../../kernel/money.ts';
 import type { Op } from '../../kernel/op.ts';
+import { recordFact } from '../../platform/outbox.ts';
 import { receivedTopups } from './store.ts';
 import type { Topup } from './topup.ts';
 import { DERIVATION_PATH } from './wallet.ts';
@@ -34,6 +35,9 @@ export async function exportWallet({ dir, db, log, wallet }: PaymentsWorld, op: 
     await handle.close();
   }
   await rename(draft, file);
+  await db.transact((tx) =>
+    recordFact(tx, op, { type: 'topup_wallet.exported', subject: 'topup_wallet', data: { file } }),
+  );
   log.warn({ file, requestId: op.requestId }, 'the wallet of top-ups was written to a file');
   return { file, paidAddresses: paid.length, derivationPath: `${DERIVATION_PATH}/INDEX` };
 }

@@ -2,7 +2,7 @@ import { getAddress } from 'viem/utils';
 import { AppError, isAppError } from '../../kernel/errors.ts';
 import { parseId } from '../../kernel/ids.ts';
 import type { AccountOp, Op } from '../../kernel/op.ts';
-import type { Clock } from '../../kernel/time.ts';
+import { SECOND, type Clock } from '../../kernel/time.ts';
 import type { Database } from '../../platform/db.ts';
 import type { OutgoingFetch } from '../../platform/fetch.ts';
 import { defineSweep, type SweepDefinition } from '../../platform/jobs/index.ts';
@@ -35,6 +35,7 @@ export {
 export type { Coin, Topup, TopupState } from './topup.ts';
 export type { EvmSettings } from './world.ts';
 
+const PATIENCE_MS = 3 * SECOND;
 /** How often the chain is looked at. */
 const LOOK_SECONDS = 5;
 
@@ -82,6 +83,7 @@ export function createPayments({ secret, evm, send, ...ground }: PaymentsOptions
     confirmations: evm?.confirmations ?? 0,
   };
   const watch = createWatch(world);
+  const accepted = createAccepted(world);
   return {
     request: async (op, wish) => shown(await requestTopup(world, op, wish)),
     async get(op, reference) {
@@ -91,7 +93,7 @@ export function createPayments({ secret, evm, send, ...ground }: PaymentsOptions
       return shown(topup);
     },
     list: async (op) => (await topupsOf(db, op.actor.accountId, MAX_LISTED)).map(shown),
-    accepted: (op) => accepted(world, op),
+    accepted,
     confirmations: world.confirmations,
     exportWallet: (op) => exportWallet(world, op),
     watch,
@@ -99,12 +101,17 @@ export function createPayments({ secret, evm, send, ...ground }: PaymentsOptions
   };
 }
 
-async function accepted(world: PaymentsWorld, op: AccountOp): Promise<AcceptedCoin | undefined> {
+/** A coin is asked about itself once; before it has answered nobody who only looks waits long for it. */
+function createAccepted(world: PaymentsWorld): Payments['accepted'] {
   const { db, chain, confirmations } = world;
-  if (!chain) return undefined;
-  const known = await findCoin(db, chain.token);
-  const coin = known ?? (await openCoin(world, chain, op).catch(nothing))?.coin;
-  return coin && { ...coin, token: getAddress(coin.token), confirmations };
+  let described: Coin | undefined;
+  return async ({ signal }) => {
+    if (!chain) return undefined;
+    const soon = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]);
+    described ??=
+      (await findCoin(db, chain.token)) ?? (await openCoin(world, chain, { signal: soon }).catch(nothing))?.coin;
+    return described && { ...described, token: getAddress(described.token), confirmations };
+  };
 }
 
 function nothing(error: unknown): undefined {

@@ -4,6 +4,8 @@ import type { ReadCoin } from './store.ts';
 
 /** Blocks that one look reads at the most; one that has fallen behind goes on at once. */
 export const MAX_BLOCKS = 2_000n;
+/** Questions that one look asks about them: where a node takes only narrow ranges, what has been read is kept soon. */
+const QUESTIONS_AT_ONCE = 20n;
 /** Blocks that are read once more where the chain was rewritten deeper than we wait. */
 const REWIND_BLOCKS = 1_000n;
 
@@ -37,26 +39,38 @@ export type ReadOptions = {
  */
 export async function readOn(chain: Chain, options: ReadOptions, signal: AbortSignal): Promise<RpcAnswer<Reading>> {
   const { coin, head, addresses, confirmations, step } = options;
+  const final = head.number - BigInt(confirmations) + 1n;
+  const most = step * QUESTIONS_AT_ONCE < MAX_BLOCKS ? step * QUESTIONS_AT_ONCE : MAX_BLOCKS;
+  const until = final < coin.nextBlock + most ? final : coin.nextBlock + most - 1n;
+  const settled = until >= coin.nextBlock ? await settle(chain, options, until, signal) : undefined;
+  if (settled && !settled.ok) return settled;
+  // After the reading: a rewriting in the midst of it is seen here too.
   const same = await stillThere(chain, coin, signal);
   if (!same.ok) return same;
-  if (!same.value) return { ok: true, value: { ...unread(coin, head), ...rewound(coin), rewritten: true } };
-  const final = head.number - BigInt(confirmations) + 1n;
-  const until = final < coin.nextBlock + MAX_BLOCKS ? final : coin.nextBlock + MAX_BLOCKS - 1n;
-  let reading = unread(coin, head);
-  if (until >= coin.nextBlock) {
-    const last = await chain.block(until, signal);
-    if (!last.ok) return last;
-    if (!last.value) return absent(until);
-    const settled = await paymentsIn(chain, addresses, { from: coin.nextBlock, until }, step, signal);
-    if (!settled.ok) return settled;
-    const again = await chain.block(until, signal);
-    if (!again.ok) return again;
-    if (again.value?.hash !== last.value.hash) return absent(until);
-    reading = { ...reading, nextBlock: until + 1n, lastHash: last.value.hash, settled: settled.value };
-  }
+  const before = unread(coin, head);
+  if (!same.value) return { ok: true, value: { ...before, ...rewound(coin), rewritten: true } };
+  const reading = settled ? { ...before, ...settled.value } : before;
   if (reading.nextBlock <= final) return { ok: true, value: reading };
   const awaited = await paymentsIn(chain, addresses, { from: reading.nextBlock, until: head.number }, step, signal);
   return awaited.ok ? { ok: true, value: { ...reading, awaited: awaited.value } } : awaited;
+}
+
+/** What stands in blocks that are deep enough, if the last of them is the same before and after. */
+async function settle(
+  chain: Chain,
+  { coin, addresses, step }: ReadOptions,
+  until: bigint,
+  signal: AbortSignal,
+): Promise<RpcAnswer<Pick<Reading, 'nextBlock' | 'lastHash' | 'settled'>>> {
+  const last = await chain.block(until, signal);
+  if (!last.ok) return last;
+  if (!last.value) return absent(until);
+  const settled = await paymentsIn(chain, addresses, { from: coin.nextBlock, until }, step, signal);
+  if (!settled.ok) return settled;
+  const again = await chain.block(until, signal);
+  if (!again.ok) return again;
+  if (again.value?.hash !== last.value.hash) return absent(until);
+  return { ok: true, value: { nextBlock: until + 1n, lastHash: last.value.hash, settled: settled.value } };
 }
 
 const unread = ({ nextBlock, lastHash }: ReadCoin, head: Block): Reading => ({

@@ -28,6 +28,7 @@ export async function requestTopup(world: PaymentsWorld, op: AccountOp, wish: To
   if (amount === undefined) throw wrongField('amountUsd', AMOUNT_RULE);
   const { coin, head } = await openCoin(world, chain, op);
   if (wish.coin.toUpperCase() !== coin.symbol.toUpperCase()) throw wrongField('coin', `must be ${coin.symbol}`);
+  const addressAt = await world.wallet.open();
   return db.transact(async (tx) => {
     await lockAccount(tx, op.actor.accountId);
     const again = op.seed && (await findTopup(tx, id));
@@ -36,7 +37,7 @@ export async function requestTopup(world: PaymentsWorld, op: AccountOp, wish: To
       throw new AppError('conflict', `${MAX_OPEN} top-ups wait for a payment already. Pay one, or let one expire.`);
     await beginReading(world, tx, op, coin, head);
     const addressIndex = await nextAddressIndex(tx);
-    const address = await world.wallet.address(addressIndex);
+    const address = addressAt(addressIndex);
     const { accountId } = op.actor;
     const { token } = coin;
     const expiresAt = after(op.now, OPEN_MS);

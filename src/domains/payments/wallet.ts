@@ -18,8 +18,8 @@ const SEED = { rounds: 2_048, bytes: 64, digest: 'sha512', salt: 'mnemonic' } as
 const stretch = promisify(pbkdf2);
 
 export type Wallet = {
-  /** In lower case. Only what is public is needed for it, and only that stays in memory. */
-  address(index: number): Promise<string>;
+  /** Tells addresses by their index, in lower case. Only what is public is needed for it, and only that stays in memory. */
+  open(): Promise<(index: number) => string>;
   /** All that there is, for the operator alone; undefined where nobody has needed a wallet yet. */
   words(): Promise<string | undefined>;
 };
@@ -27,24 +27,24 @@ export type Wallet = {
 /** What top-ups are paid to: the first process that needs a wallet makes it, and all use that one. */
 export function createWallet({ db, secret, clock }: { db: Database; secret: Uint8Array; clock: Clock }): Wallet {
   const sealing = deriveKey(secret, SEALED_FOR);
-  const open = (sealed: Buffer): string => unseal(sealing, sealed, SEALED_FOR).toString();
+  const opened = (sealed: Buffer): string => unseal(sealing, sealed, SEALED_FOR).toString();
   let known: HDKey | undefined;
 
   async function makeOrFind(): Promise<string> {
     const kept = await findWallet(db);
-    if (kept) return open(kept);
+    if (kept) return opened(kept);
     const sealed = seal(sealing, generateMnemonic(english, MNEMONIC_BITS), SEALED_FOR);
-    return open(await db.transact((tx) => insertWallet(tx, sealed, clock.now())));
+    return opened(await db.transact((tx) => insertWallet(tx, sealed, clock.now())));
   }
 
   return {
-    async address(index) {
-      known ??= await publicPart(await makeOrFind());
-      return addressOf(known.deriveChild(index));
+    async open() {
+      const key = (known ??= await publicPart(await makeOrFind()));
+      return (index) => addressOf(key.deriveChild(index));
     },
     async words() {
       const kept = await findWallet(db);
-      return kept && open(kept);
+      return kept && opened(kept);
     },
   };
 }
