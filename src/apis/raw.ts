@@ -5,7 +5,8 @@ import type { Op } from '../kernel/op.ts';
 import { MINUTE } from '../kernel/time.ts';
 import { failureOf, streamedBody, toAppError, withRawBodies } from '../platform/http.ts';
 import { networkOf, type Limit } from '../platform/limits.ts';
-import type { Api, CountRequest, Frame, RawAnswer, RawRoute } from './contract.ts';
+import type { Api, CountRequest, RawAnswer, RawRoute } from './contract.ts';
+import { frameHeaders } from './framing.ts';
 import type { Edge } from './serve.ts';
 import { refuseHostileJson } from './validate.ts';
 
@@ -20,8 +21,6 @@ type RawEdge = Edge & {
   opOf(edge: Edge, request: FastifyRequest, reply: FastifyReply): Op;
   /** Ends a stream when the server stops. */
   keepTrack(server: FastifyInstance, stream: Readable): void;
-  /** Puts a contract's headers on every reply. */
-  frameHeaders(frame: Frame): (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
 };
 
 /** Serves an API's routes that are no JSON: their bodies stay streams, in both directions. */
@@ -37,7 +36,7 @@ export function serveRaw(server: FastifyInstance, api: Api, edge: RawEdge): void
         handler: (request, reply) => answer(edge, route, edge.opOf(edge, request, reply), request, reply),
         errorHandler: (error, request, reply) =>
           refuse(edge, route, edge.opOf(edge, request, reply), reply, toAppError(error)),
-        ...(api.frame && { onSend: edge.frameHeaders(api.frame) }),
+        ...(api.frame && { onSend: frameHeaders(api.frame) }),
       });
     }
   });

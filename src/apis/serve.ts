@@ -12,7 +12,8 @@ import { networkOf, type Limit, type RequestLimits } from '../platform/limits.ts
 import { acceptChannel, closeChannels, createSocketFront } from '../platform/websocket.ts';
 import { asksForPage, hasSession } from './browser-session.ts';
 import { unlessKnown } from './conditional.ts';
-import type { Answer, Api, Authenticate, Frame, FramedRequest, ProgramSecret, Route } from './contract.ts';
+import type { Answer, Api, Authenticate, ProgramSecret, Route } from './contract.ts';
+import { frameHeaders, framed } from './framing.ts';
 import { serveRaw } from './raw.ts';
 import { malformed, refuseHostileJson, refuseHostileText, validate } from './validate.ts';
 
@@ -45,7 +46,7 @@ export type Edge = {
 /** Serves the contracts on one HTTP server. */
 export function serve(server: FastifyInstance, apis: readonly Api[], edge: Edge): void {
   for (const api of apis) {
-    serveRaw(server, api, { ...edge, opOf, keepTrack, frameHeaders });
+    serveRaw(server, api, { ...edge, opOf, keepTrack });
     const declare = (scope: FastifyInstance, route: Route) => {
       const frame = api.frame ?? apis.find((other) => other.frame?.shared.includes(route.path))?.frame;
       scope.route({
@@ -107,17 +108,6 @@ async function answer(
   if (result.upgrade) return upgrade(edge, api, op, route.path, reply, result.upgrade);
   return respond(edge, op, route.path, reply, result);
 }
-
-const framed = (request: FastifyRequest, reply: FastifyReply): FramedRequest => ({
-  method: request.method,
-  path: request.url.split('?', 1)[0] ?? '/',
-  headers: request.headers,
-  body: request.body,
-  tookMs: reply.elapsedTime,
-});
-
-const frameHeaders = (frame: Frame) => async (request: FastifyRequest, reply: FastifyReply) =>
-  void reply.headers(frame.headers(framed(request, reply)));
 
 function upgrade(
   edge: Edge,

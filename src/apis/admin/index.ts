@@ -7,7 +7,6 @@ import { creditRoutes, type CreditDomains } from './credits.ts';
 import { datasetRoutes } from './datasets.ts';
 import { ErrorBody, presentError } from './errors.ts';
 import { holdRoutes } from './holds.ts';
-import { ledgerRoutes } from './ledger.ts';
 import { limitRoutes, type LimitDomains } from './limits.ts';
 import { machineRoutes } from './machines.ts';
 import { topupRoutes } from './topups.ts';
@@ -32,7 +31,6 @@ export const adminApi = (domains: AdminDomains): Api => ({
     ...holdRoutes(domains),
     ...limitRoutes(domains),
     ...topupRoutes(domains),
-    ...ledgerRoutes(domains),
     ...machineRoutes(domains),
     ...datasetRoutes(domains),
     ...clockRoutes(domains),

@@ -22,6 +22,7 @@ import { missionRoutes } from './mission.ts';
 import { networkRoutes } from './network.ts';
 import { nodesRoutes } from './nodes.ts';
 import { portraitRoutes } from './portraits.ts';
+import { reconcileRoutes, type ReconcileDomains } from './reconcile.ts';
 import { registrationRoutes } from './registration.ts';
 import { reportRoutes } from './reports.ts';
 import { reputationRoutes } from './reputation.ts';
@@ -44,7 +45,9 @@ const OWN =
 
 export { gridPublications, signGridEvent } from './events.ts';
 
-export type GridDomains = SkillsDomains & DashboardDomains & { webhooks: Webhooks; publicUrl: () => string };
+export type GridDomains = SkillsDomains &
+  DashboardDomains &
+  ReconcileDomains & { webhooks: Webhooks; publicUrl: () => string };
 
 /** The grid contract (seed 002). */
 export function gridApis(domains: GridDomains): Api[] {
@@ -68,6 +71,7 @@ export function gridApis(domains: GridDomains): Api[] {
     ...missionRoutes(domains),
     ...portraitRoutes(domains),
     ...adminRoutes(domains),
+    ...reconcileRoutes(domains),
     ...analyticsRoutes(domains),
     ...exportRoutes(domains),
     ...dashboardRoutes(domains),

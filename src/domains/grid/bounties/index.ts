@@ -6,7 +6,7 @@ import type { Reputation } from '../reputation/index.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
 import { mayRead, type Bounty, type Submission } from './bounty.ts';
 import { create, type BountyWish } from './create.ts';
-import { award, cancel, expireDue } from './end.ts';
+import { award, cancel, expireDue, type Expiry } from './end.ts';
 import { bountyMissing } from './policy.ts';
 import { findBounty, searchBounties, submissionsOf, type BountySearch } from './store.ts';
 import { submit, type SubmissionWish } from './submit.ts';
@@ -33,7 +33,8 @@ export function createBounties(gridWorld: GridWorld, reputation: Reputation) {
     submit: (op: NodeOp, reference: string, wish: SubmissionWish) => submit(world, op, reference, wish),
     award: (op: NodeOp, reference: string, submissionId: string) => award(world, op, reference, submissionId),
     cancel: (op: NodeOp, reference: string) => cancel(world, op, reference),
-    expireDue: (op: Op) => expireDue(world, op),
+    /** All that is due, now. */
+    expireDue: (op: Op) => expireEverything(world, op),
     sweeps: [
       defineSweep({
         name: 'grid.expire-bounties',
@@ -42,6 +43,14 @@ export function createBounties(gridWorld: GridWorld, reputation: Reputation) {
       }),
     ],
   };
+}
+
+async function expireEverything(world: GridWorld, op: Op): Promise<Expiry> {
+  let expired = 0;
+  let round = await expireDue(world, op);
+  for (; round.expired > 0 && !op.signal.aborted; round = await expireDue(world, op)) expired += round.expired;
+  // What fails is found again in each round.
+  return { expired: expired + round.expired, failed: round.failed };
 }
 
 async function describe(

@@ -46,7 +46,8 @@ export async function escrowFigures(db: Db): Promise<EscrowFigures> {
     `select count(*) filter (where e.state = 'SETTLED')::int as settled,
             count(*) filter (where e.state = 'REFUNDED')::int as refunded,
             count(*) filter (where e.state = 'DISPUTED')::int as disputed,
-            (select count(*)::int from grid_decisions) as judged
+            (select count(*)::int from grid_decisions d join grid_escrows o on o.id = d.escrow_id
+               join grid_nodes b on b.id = o.buyer_id where not b.sandbox) as judged
        from grid_escrows e join grid_nodes n on n.id = e.buyer_id where not n.sandbox`,
   );
   return row ?? { settled: 0, refunded: 0, disputed: 0, judged: 0 };

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Ledger } from '../../domains/ledger/index.ts';
 import { ok, route, type Route } from '../contract.ts';
-import { presentProof, presentTckProof } from './present.ts';
+import { presentProof, presentTckProof } from './present-proof.ts';
 
 const Amount = z.string().meta({ description: 'A decimal number.', examples: ['12.5000'] });
 const Discrepancy = z.object({ claim: z.string(), where: z.string(), expected: z.string(), found: z.string() });
@@ -38,13 +38,13 @@ const Reconciled = z.object({
   currencies: z.record(z.enum(['USD', 'TCK']), ProofShown),
 });
 
-export type LedgerDomains = { ledger: Ledger; db: Parameters<Ledger['reconcile']>[0] };
+export type ReconcileDomains = { ledger: Ledger; db: Parameters<Ledger['reconcile']>[0] };
 
-export const ledgerRoutes = ({ ledger, db }: LedgerDomains): Route[] => [
+export const reconcileRoutes = ({ ledger, db }: ReconcileDomains): Route[] => [
   route({
     method: 'GET',
     path: '/v1/admin/ledger/reconcile',
-    tag: 'Operations',
+    tag: 'Grid: operator',
     summary: 'Prove that the ledger adds up',
     description: 'The fields beside `currencies` are about TCK.',
     access: 'admin',
