@@ -40,8 +40,10 @@ const servers = (url: string): Section => ({
     ),
     shell(
       `curl -s ${url}/billing -H "Authorization: Bearer $TOKEN"`,
-      `curl -s ${url}/servers -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\`,
-      `  -d '{"label": "my-bot", "planId": "vc2-1c-1gb", "regionId": "ams", "sshKey": "ssh-ed25519 AAAA… me@home"}'`,
+      `curl -s ${url}/servers -H "Authorization: Bearer $TOKEN" \\`,
+      `  -H 'Content-Type: application/json' \\`,
+      `  -d '{"label": "my-bot", "planId": "vc2-1c-1gb", "regionId": "ams",`,
+      `       "sshKey": "ssh-ed25519 AAAA… me@home"}'`,
       `curl -s ${url}/servers/$SERVER_ID -H "Authorization: Bearer $TOKEN"`,
     ),
     text(
@@ -50,7 +52,8 @@ const servers = (url: string): Section => ({
       '`ssh.knownHosts` is a line for your known_hosts file, so that strict checking works at the first connection:',
     ),
     shell(
-      `curl -s ${url}/servers/$SERVER_ID -H "Authorization: Bearer $TOKEN" | jq -r .server.ssh.knownHosts >> ~/.ssh/known_hosts`,
+      `curl -s ${url}/servers/$SERVER_ID -H "Authorization: Bearer $TOKEN" |`,
+      `  jq -r .server.ssh.knownHosts >> ~/.ssh/known_hosts`,
       `ssh -p $PORT -o StrictHostKeyChecking=yes root@$HOST`,
     ),
     table(
@@ -82,7 +85,8 @@ const topups = (url: string): Section => ({
     ),
     shell(
       `curl -s ${url}/billing/topups -H "Authorization: Bearer $TOKEN"`,
-      `curl -s ${url}/billing/topups -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\`,
+      `curl -s ${url}/billing/topups -H "Authorization: Bearer $TOKEN" \\`,
+      `  -H 'Content-Type: application/json' \\`,
       `  -d '{"amountUsd": "25.00", "coin": "USDC"}'`,
       `curl -s ${url}/billing/topups/$TOPUP_ID -H "Authorization: Bearer $TOKEN"`,
     ),
@@ -127,7 +131,8 @@ const backups = (url: string): Section => ({
       `It is compressed and kept for ${KEPT_DAYS} days, also when the server is gone. It costs nothing; an account may have ${MAX_BACKUPS}.`,
     ),
     shell(
-      `curl -s ${url}/backups -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\`,
+      `curl -s ${url}/backups -H "Authorization: Bearer $TOKEN" \\`,
+      `  -H 'Content-Type: application/json' \\`,
       `  -d "{\\"serverId\\": \\"$SERVER_ID\\"}"`,
       `curl -s ${url}/backups -H "Authorization: Bearer $TOKEN"`,
     ),
@@ -137,7 +142,8 @@ const backups = (url: string): Section => ({
       'the same region, an address and host keys of its own, and the disk as it was, to the byte:',
     ),
     shell(
-      `curl -s ${url}/backups/$BACKUP_ID/restore -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\`,
+      `curl -s ${url}/backups/$BACKUP_ID/restore -H "Authorization: Bearer $TOKEN" \\`,
+      `  -H 'Content-Type: application/json' \\`,
       `  -d '{"sshKey": "ssh-ed25519 AAAA… me@home"}'`,
       `curl -s -X DELETE ${url}/backups/$BACKUP_ID -H "Authorization: Bearer $TOKEN"`,
     ),
@@ -177,8 +183,10 @@ const instances = (url: string): Section => ({
       'The same, paid for 30 days at a time, of the size that you choose, with SSH for `agent`, who may use sudo. It runs when the reply comes:',
     ),
     shell(
-      `curl -s ${url}/v1/compute -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' \\`,
-      `  -d '{"name": "my-server", "ssh_public_key": "ssh-ed25519 AAAA… me@home", "vcpu": 1, "memory_mb": 1024, "disk_gb": 10}'`,
+      `curl -s ${url}/v1/compute -H "Authorization: Bearer $KEY" \\`,
+      `  -H 'Content-Type: application/json' \\`,
+      `  -d '{"name": "my-server", "ssh_public_key": "ssh-ed25519 AAAA… me@home",`,
+      `       "vcpu": 1, "memory_mb": 1024, "disk_gb": 10}'`,
     ),
     text(
       '500 cents with 1 CPU, 1 GB and 10 GB of disk; 300 for each further CPU, 200 for each GB, 100 for each 5 GB of disk.',
@@ -192,13 +200,16 @@ export const agentText = (url: string): string =>
   [
     `You may rent computers and have work done at Freehold, ${url}, by its REST API (JSON). No person is needed.`,
     `Everything about it is in ${url}/llms.txt (plain text); read that first. In short, for a server:`,
+    '',
     `1. POST ${url}/auth/register {"email", "password"} -> 201 {"accessToken", "user"}; later POST /auth/login.`,
     '   Send "Authorization: Bearer ACCESS_TOKEN" with all that follows. It holds for 15 minutes: on 401 log in again.',
     '2. GET /billing -> {"balance", "hourlySpend"}, decimal strings. The balance must cover an hour of the plan (GET /plans).',
     '3. POST /servers {"label", "planId": "vc2-1c-1gb", "regionId": "ams", "sshKey"} -> 202. Without sshKey: rootPassword, once.',
-    '4. GET /servers/ID every 5 seconds until "status" is "ACTIVE" or "ERROR". Then SSH as root to ssh.host, ssh.port.',
+    '4. GET /servers/ID every 5 seconds until "status" is "ACTIVE" or "ERROR". Then SSH as root to ssh.host, ssh.port;',
+    '   ssh.knownHosts is the line for known_hosts, so that strict host key checking works at once.',
     '5. POST /backups {"serverId"} -> 202, AVAILABLE after minutes, kept 7 days; POST /backups/ID/restore -> a new server.',
     '6. DELETE /servers/ID -> 202. It costs nothing after that hour. Destroy what you no longer need.',
+    '',
     'On 402 top up: GET /billing/topups -> "accepts": which stable-coin, or null (then ask whoever runs the server);',
     '   POST /billing/topups {"amountUsd": "25.00", "coin"} -> 201 {"address", "chainId", "token"}: send the coin there.',
     'On 429 and 503 wait for Retry-After. Use an Idempotency-Key header on each POST.',

@@ -37,10 +37,9 @@ export async function mortalServer(name: string, { cents }: { cents: number }): 
   const dataDir = await mkdtemp(join(tmpdir(), `freehold-${name}-`));
   const { first, last } = await freePorts(8);
   const me = await sshClient();
-  let server: ServerProcess;
   let token: string;
-  const start = async () =>
-    void (server = await startServer({
+  const launched = () =>
+    startServer({
       FREEHOLD_DATA_DIR: dataDir,
       FREEHOLD_CACHE_DIR: CACHE_DIR,
       FREEHOLD_PORT: '0',
@@ -48,15 +47,16 @@ export async function mortalServer(name: string, { cents }: { cents: number }): 
       FREEHOLD_RATE_LIMITS: 'off',
       FREEHOLD_POOL_SIZE: '0',
       FREEHOLD_SSH_PORTS: `${first}-${last}`,
-    }));
-  await start();
+    });
+  let server = await launched();
+  const start = async () => void (server = await launched());
   const call: MortalServer['call'] = (method, path, body) =>
     request(server.url, method, path, { key: token, ...(body !== undefined && { body }) });
   const machines = async (): Promise<unknown[]> =>
     (await request(server.url, 'GET', '/v1/admin/machines', { key: ADMIN_KEY })).body.machines;
-  const { body } = await request(server!.url, 'POST', '/auth/register', { body: PERSON });
+  const { body } = await request(server.url, 'POST', '/auth/register', { body: PERSON });
   token = body.accessToken;
-  await credit(server!.url, ADMIN_KEY, body.user.id, cents);
+  await credit(server.url, ADMIN_KEY, body.user.id, cents);
   return {
     dataDir,
     me,

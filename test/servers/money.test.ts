@@ -96,6 +96,25 @@ describe('an hour', () => {
     expect(world.driver.present.size).toBe(0);
   });
 
+  test('is paid once, whichever way the clock jumps', async () => {
+    const owner = await world.account(10_000_000n);
+    const server = await world.active(owner);
+    const charged = async (ms: number) => {
+      world.clock.advance(ms);
+      await world.sweep();
+      return (10_000_000n - (await world.available(owner))) / HOURLY;
+    };
+    expect(await charged(5 * HOUR)).toBe(6n);
+    expect(await charged(-4 * HOUR)).toBe(6n);
+    expect(await charged(4 * HOUR + MINUTE)).toBe(6n);
+    expect(await charged(HOUR)).toBe(7n);
+    expect(await charged(-10 * DAY)).toBe(7n);
+    // Before its own deployment, as far as this clock knows: the hours that are paid are, and none is owed.
+    await world.compute.destroy(world.op(owner), 'hourly', server.id);
+    expect(await charged(20 * DAY)).toBe(7n);
+    expect(await world.available(owner)).toBe(10_000_000n - 7n * HOURLY);
+  });
+
   test('of several with too little for all is paid for those whose hour began first', async () => {
     const owner = await world.account(HOURLY * 5n);
     const first = await world.active(owner);

@@ -122,7 +122,7 @@ const SETTLED_AT_ONCE = 8;
 /** A restored disk may be large. */
 const SETTLE_TIMEOUT_SECONDS = 60 * 60;
 const BACK_UP: JobReference<BackingUp> = { name: 'compute.back-up' };
-/** Backups that one process makes at the same time: each fills a processor. */
+/** Backups that one process makes at the same time: each fills two processors. */
 const BACKED_UP_AT_ONCE = 2;
 const BACK_UP_TIMEOUT_SECONDS = 4 * 60 * 60;
 

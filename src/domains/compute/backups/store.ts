@@ -177,13 +177,16 @@ export async function isBeingRestored(db: Db, id: BackupId): Promise<boolean> {
   return rows.length > 0;
 }
 
+/** Between two looks for room. */
+const REST = `interval '30 seconds'`;
+
 /** Backups that are to be made, or of which something is to be removed; what waits for room is left alone for a while. */
 export const unsettledBackups = claimable<BackupId, BackupRow, Backup>(
   {
     table: 'backups',
     unsettled: `(state = 'pending' or snapshot_id is not null
                  or (state in ('error', 'expired') and blob_key is not null))`,
-    rested: `(waiting_since is null or state <> 'pending' or touched_at < clock_timestamp() - interval '30 seconds')`,
+    rested: `(waiting_since is null or state <> 'pending' or touched_at < clock_timestamp() - ${REST})`,
   },
   backupOf,
 );
