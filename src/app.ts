@@ -220,33 +220,8 @@ async function listen(ground: Ground, domains: Domains, metrics: ReturnType<type
     (request, response) => server.routing(request, response),
   );
   const server = createHttpServer({ trustProxy: config.trustProxy, fronts: [proxy, sockets] });
-  const publicUrl = () => address.url;
-  const appUrl = appUrlOf(publicUrl, config.appsDomain);
-  const ping = () => db.ping();
-  const apis = contracts({
-    ...domains,
-    db,
-    publicUrl,
-    appUrl,
-    clock: movableClock(ground),
-    version: VERSION,
-    ping,
-    dashboard: dashboardPages(VERSION),
-  });
-  const web = webApi({
-    apis,
-    publicUrl,
-    version: VERSION,
-    health: ping,
-    metrics: metrics.text,
-    sharedTrade: domains.grid.sandbox.shared,
-    portraits: domains.grid.portraits,
-    transmissions: {
-      dir: join(config.dataDir, 'transmissions'),
-      onBadFile: (file, reason) => log.warn({ file, reason }, 'a transmission cannot be shown'),
-    },
-  });
-  serve(server, [...apis, web], {
+  const apis = apisOf(ground, domains, metrics);
+  serve(server, apis, {
     db,
     clock,
     limits: domains.limits,
@@ -271,6 +246,38 @@ async function listen(ground: Ground, domains: Domains, metrics: ReturnType<type
     await Promise.all([server.close(), proxy.close()]);
   };
   return { url, close };
+}
+
+/** Every contract, and what stands at the origin beside them. */
+function apisOf(ground: Ground, domains: Domains, metrics: ReturnType<typeof createMetrics>): Api[] {
+  const { config, log, db, address } = ground;
+  const publicUrl = () => address.url;
+  const appUrl = appUrlOf(publicUrl, config.appsDomain);
+  const ping = () => db.ping();
+  const served = contracts({
+    ...domains,
+    db,
+    publicUrl,
+    appUrl,
+    clock: movableClock(ground),
+    version: VERSION,
+    ping,
+    dashboard: dashboardPages(VERSION),
+  });
+  const web = webApi({
+    apis: served,
+    publicUrl,
+    version: VERSION,
+    health: ping,
+    metrics: metrics.text,
+    sharedTrade: domains.grid.sandbox.shared,
+    portraits: domains.grid.portraits,
+    transmissions: {
+      dir: join(config.dataDir, 'transmissions'),
+      onBadFile: (file, reason) => log.warn({ file, reason }, 'a transmission cannot be shown'),
+    },
+  });
+  return [...served, web];
 }
 
 /** Where a name below the domain of apps is reached: with the scheme and the port of the server's own address. */
