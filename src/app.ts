@@ -34,7 +34,7 @@ import type { Log } from './platform/log.ts';
 import { createMetrics } from './platform/metrics.ts';
 import { createProxy } from './proxy/index.ts';
 import { dashboardPages } from './web/dashboard/index.ts';
-import { webApi, type WebOptions } from './web/index.ts';
+import { webApi } from './web/index.ts';
 import { unreachablePage } from './web/unreachable.ts';
 import { wireCompute, wireMachines, wirePayments, type AppOptions, type Ground } from './wiring.ts';
 
@@ -221,30 +221,8 @@ async function listen(ground: Ground, domains: Domains, metrics: ReturnType<type
     (request, response) => server.routing(request, response),
   );
   const server = createHttpServer({ trustProxy: config.trustProxy, fronts: [proxy, sockets] });
-  const publicUrl = () => address.url;
-  const appUrl = appUrlOf(publicUrl, config.appsDomain);
-  const ping = () => db.ping();
-  const apis = contracts({
-    ...domains,
-    db,
-    publicUrl,
-    appUrl,
-    clock: movableClock(ground),
-    version: VERSION,
-    ping,
-    dashboard: dashboardPages(VERSION),
-  });
-  const web = webApi({
-    apis,
-    publicUrl,
-    version: VERSION,
-    health: ping,
-    metrics: metrics.text,
-    sharedTrade: domains.grid.sandbox.shared,
-    portraits: domains.grid.portraits,
-    transmissions: transmissionsOf(ground),
-  });
-  serve(server, [...apis, web], {
+  const apis = apisOf(ground, domains, metrics);
+  serve(server, apis, {
     db,
     clock,
     limits: domains.limits,
@@ -275,10 +253,37 @@ const teller =
       );
   };
 
-const transmissionsOf = ({ config, log }: Ground): WebOptions['transmissions'] => ({
-  dir: join(config.dataDir, 'transmissions'),
-  onBadFile: (file, reason) => log.warn({ file, reason }, 'a transmission cannot be shown'),
-});
+/** Every contract, and what stands at the origin beside them. */
+function apisOf(ground: Ground, domains: Domains, metrics: ReturnType<typeof createMetrics>): Api[] {
+  const { config, log, db, address } = ground;
+  const publicUrl = () => address.url;
+  const appUrl = appUrlOf(publicUrl, config.appsDomain);
+  const ping = () => db.ping();
+  const served = contracts({
+    ...domains,
+    db,
+    publicUrl,
+    appUrl,
+    clock: movableClock(ground),
+    version: VERSION,
+    ping,
+    dashboard: dashboardPages(VERSION),
+  });
+  const web = webApi({
+    apis: served,
+    publicUrl,
+    version: VERSION,
+    health: ping,
+    metrics: metrics.text,
+    sharedTrade: domains.grid.sandbox.shared,
+    portraits: domains.grid.portraits,
+    transmissions: {
+      dir: join(config.dataDir, 'transmissions'),
+      onBadFile: (file, reason) => log.warn({ file, reason }, 'a transmission cannot be shown'),
+    },
+  });
+  return [...served, web];
+}
 
 /** Where a name below the domain of apps is reached: with the scheme and the port of the server's own address. */
 export const appUrlOf = (publicUrl: () => string, appsDomain: string) => (label: string) => {

@@ -54,6 +54,8 @@ const RESOURCE: Record<string, (owner: Agent) => Promise<string>> = {
 };
 /** Bounties and benchmarks are seen by all; what others may not do with them is told in their own tests. */
 export const SEEN_BY_ALL = /^\/v1\/(bounties|benchmarks)\//;
+/** Paths whose last part is one of a few words: another one is a wrong request, and nothing that could be there. */
+export const NAMES_A_CHOICE = /^\/v1\/admin\/export\//;
 const OF_A_SESSION = /^\/api\/v1\/sessions\/:session_id/;
 const OF_A_SANDBOX = /^(\/v1\/sandboxes\/:id|\/e2b\/api(\/v2)?\/sandboxes\/:sandboxID)(\/|$)/;
 

@@ -188,7 +188,7 @@ describe('signing in', () => {
     ['no key', FORM, 'name=value', 401],
     ['bytes that are no text', FORM, 'key=%00%FF%ED%A0%80', 401],
   ])('with %s is refused with the page', async (_what, headers, body, status) => {
-    const reply = await send({ method: 'POST', headers: headers as Record<string, string>, body });
+    const reply = await send({ method: 'POST', headers, body });
     expect([reply.status, reply.headers.get('content-type')]).toEqual([status, 'text/html; charset=utf-8']);
   });
 

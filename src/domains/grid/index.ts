@@ -41,7 +41,7 @@ export type { Analytics } from './figures/analytics.ts';
 export type { TopNode, SkillFigures } from './figures/analytics-store.ts';
 export type { NamedEntry } from './figures/books.ts';
 export { ANALYTICS_PERIODS, EXPORT_PERIODS, type DayFigures } from './figures/day.ts';
-export { DESK_DAYS, type Books, type Desk } from './figures/desk.ts';
+export type { Books, Desk } from './figures/desk.ts';
 export type { Sum, Waiting } from './figures/desk-store.ts';
 export { COLUMNS as EXPORT_COLUMNS, EXPORTS, type Cell, type ExportName, type ExportRow } from './figures/export.ts';
 export { MAX_NODE_ID_LENGTH, MIN_NODE_ID_LENGTH, NODE_ID_PATTERN, type Node } from './nodes/node.ts';

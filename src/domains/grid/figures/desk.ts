@@ -20,7 +20,7 @@ import {
 } from './desk-store.ts';
 
 /** How many days the desk shows. */
-export const DESK_DAYS = 30;
+const DESK_DAYS = 30;
 const TOP = 8;
 /** The proof reads the whole ledger, so a page that refreshes itself has it made now and then. */
 const PROOF_LASTS = 5 * MINUTE;
