@@ -57,8 +57,18 @@ describe('the guardian', () => {
   const PHRASES = [
     ...TARGETS.flatMap((target) => [`ignore ${target}`, `disregard ${target}`]),
     ...['message', 'prompt', 'instruction'].map((what) => `system ${what}`),
-    ...['dan mode', 'jailbreak', 'bypass filter', 'you are now', 'act as if', 'pretend you', 'sudo', 'override'],
-    ...['admin mode', 'reveal your', 'show your prompt', 'repeat your instructions'],
+    'dan mode',
+    'jailbreak',
+    'bypass filter',
+    'you are now',
+    'act as if',
+    'pretend you',
+    'sudo',
+    'override',
+    'admin mode',
+    'reveal your',
+    'show your prompt',
+    'repeat your instructions',
   ];
 
   test('rejects each of its 21 phrases in any body below /v1, and not where nothing is posted', async () => {
