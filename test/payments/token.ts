@@ -49,7 +49,6 @@ export const TOKEN_CODE = `0x${[
 export const TOKEN_ABI = parseAbi([
   'constructor(string symbol, uint8 decimals)',
   'function decimals() view returns (uint8)',
-  'function balanceOf(address) view returns (uint256)',
   'function mint(address to, uint256 value)',
   'function transfer(address to, uint256 value) returns (bool)',
   'function transferMany(address[] to, uint256[] values)',

@@ -132,11 +132,16 @@ describe('a chain that is rewritten', () => {
     await world.look();
     expect(await world.available(ada)).toBe(25n * USDC);
     await world.node.client.revert({ id: before });
-    // The same transaction once more, in a later block; and another in a block that had been read.
+    // The same transaction once more, in a later block and behind another, so that its log has another number.
     await world.node.mine(1);
+    await world.node.client.setAutomine(false);
+    await world.coin.payAhead(two.address, 5n * USDC);
     await world.node.client.sendRawTransaction({ serializedTransaction: raw });
-    await world.coin.pay(two.address, 5n * USDC);
-    await world.node.mine(CONFIRMATIONS + 2);
+    await world.node.mine(1);
+    await world.node.client.setAutomine(true);
+    const { logs } = await world.node.client.getTransactionReceipt({ hash: sent });
+    expect(logs.map(({ logIndex }) => logIndex)).toEqual([1]);
+    await world.node.mine(CONFIRMATIONS + 1);
     await world.look();
     expect(await world.again(one)).toMatchObject({ received: 25n * USDC, confirming: false });
     expect(await world.available(ada)).toBe(25n * USDC);
