@@ -4,6 +4,9 @@ update machine_snapshots set copy = id;
 alter table machine_snapshots alter column copy set not null;
 alter table machine_snapshots add constraint machine_snapshots_copy unique (place, copy);
 
+-- Between which two starts of the host it was made: what was not on the disk yet is lost when the host goes down.
+alter table machine_snapshots add column host_start text;
+
 -- Since when a backup waits for room on this host, and what for: that is no failed attempt.
 alter table backups add column waiting_since timestamptz;
 alter table backups add column waiting_for text;

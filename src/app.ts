@@ -8,7 +8,7 @@ import { authenticator } from './apis/credentials.ts';
 import { e2bApi, type E2bDomains } from './apis/e2b/index.ts';
 import { environmentsApi, type EnvironmentsDomains } from './apis/environments/index.ts';
 import { a2aSubscribers, gridApis, gridPublications, signGridEvent, type GridDomains } from './apis/grid/index.ts';
-import { serve, socketFront } from './apis/serve.ts';
+import { serve, socketFront, type Edge } from './apis/serve.ts';
 import { serversApi, type ServersDomains } from './apis/servers/index.ts';
 import { createEnvironments } from './domains/environments/index.ts';
 import { createGrid, MAX_SEARCH_REPLY_BYTES } from './domains/grid/index.ts';
@@ -30,10 +30,11 @@ import { createHttpServer, listenOn } from './platform/http.ts';
 import { forgetOldReplies } from './platform/idempotency.ts';
 import { createJobs, defineSweep, installJobs, type SweepDefinition } from './platform/jobs/index.ts';
 import { forgetEndedWindows, noRequestLimits, requestLimits } from './platform/limits.ts';
+import type { Log } from './platform/log.ts';
 import { createMetrics } from './platform/metrics.ts';
 import { createProxy } from './proxy/index.ts';
 import { dashboardPages } from './web/dashboard/index.ts';
-import { webApi } from './web/index.ts';
+import { webApi, type WebOptions } from './web/index.ts';
 import { unreachablePage } from './web/unreachable.ts';
 import { wireCompute, wireMachines, wirePayments, type AppOptions, type Ground } from './wiring.ts';
 
@@ -220,22 +221,36 @@ async function listen(ground: Ground, domains: Domains, metrics: ReturnType<type
     (request, response) => server.routing(request, response),
   );
   const server = createHttpServer({ trustProxy: config.trustProxy, fronts: [proxy, sockets] });
-  const apis = apisOf(ground, domains, metrics);
-  serve(server, apis, {
+  const publicUrl = () => address.url;
+  const appUrl = appUrlOf(publicUrl, config.appsDomain);
+  const ping = () => db.ping();
+  const apis = contracts({
+    ...domains,
+    db,
+    publicUrl,
+    appUrl,
+    clock: movableClock(ground),
+    version: VERSION,
+    ping,
+    dashboard: dashboardPages(VERSION),
+  });
+  const web = webApi({
+    apis,
+    publicUrl,
+    version: VERSION,
+    health: ping,
+    metrics: metrics.text,
+    sharedTrade: domains.grid.sandbox.shared,
+    portraits: domains.grid.portraits,
+    transmissions: transmissionsOf(ground),
+  });
+  serve(server, [...apis, web], {
     db,
     clock,
     limits: domains.limits,
     secret: installation.secret,
     authenticate: authenticator(domains.grid.nodes.recogniser(domains.identity.authenticate)),
-    answered: (event) => {
-      metrics.answered(event);
-      // A sandbox that is gone, or a call that we do not have, is no failure of ours.
-      if (event.status === 500 || event.status === 503)
-        log.error(
-          { err: event.error?.cause ?? event.error, requestId: event.op.requestId, route: event.route },
-          'request failed',
-        );
-    },
+    answered: teller(metrics, log),
   });
   const listening = await listenOn(server, config);
   const url = listening.replace('[::1]', 'localhost');
@@ -248,37 +263,22 @@ async function listen(ground: Ground, domains: Domains, metrics: ReturnType<type
   return { url, close };
 }
 
-/** Every contract, and what stands at the origin beside them. */
-function apisOf(ground: Ground, domains: Domains, metrics: ReturnType<typeof createMetrics>): Api[] {
-  const { config, log, db, address } = ground;
-  const publicUrl = () => address.url;
-  const appUrl = appUrlOf(publicUrl, config.appsDomain);
-  const ping = () => db.ping();
-  const served = contracts({
-    ...domains,
-    db,
-    publicUrl,
-    appUrl,
-    clock: movableClock(ground),
-    version: VERSION,
-    ping,
-    dashboard: dashboardPages(VERSION),
-  });
-  const web = webApi({
-    apis: served,
-    publicUrl,
-    version: VERSION,
-    health: ping,
-    metrics: metrics.text,
-    sharedTrade: domains.grid.sandbox.shared,
-    portraits: domains.grid.portraits,
-    transmissions: {
-      dir: join(config.dataDir, 'transmissions'),
-      onBadFile: (file, reason) => log.warn({ file, reason }, 'a transmission cannot be shown'),
-    },
-  });
-  return [...served, web];
-}
+const teller =
+  (metrics: ReturnType<typeof createMetrics>, log: Log): Edge['answered'] =>
+  (event) => {
+    metrics.answered(event);
+    // A sandbox that is gone, or a call that we do not have, is no failure of ours.
+    if (event.status === 500 || event.status === 503)
+      log.error(
+        { err: event.error?.cause ?? event.error, requestId: event.op.requestId, route: event.route },
+        'request failed',
+      );
+  };
+
+const transmissionsOf = ({ config, log }: Ground): WebOptions['transmissions'] => ({
+  dir: join(config.dataDir, 'transmissions'),
+  onBadFile: (file, reason) => log.warn({ file, reason }, 'a transmission cannot be shown'),
+});
 
 /** Where a name below the domain of apps is reached: with the scheme and the port of the server's own address. */
 export const appUrlOf = (publicUrl: () => string, appsDomain: string) => (label: string) => {

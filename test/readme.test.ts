@@ -12,12 +12,13 @@ type Challenge = Parameters<typeof solveChallenge>[0];
 
 const README = join(import.meta.dirname, '../README.md');
 const TIMEOUT_MS = 300_000;
+const INTERNAL_KEY = 'internal-key-of-the-tests';
 
 let server: TestServer;
 let folder: string;
 
 beforeAll(async () => {
-  server = await testServer();
+  server = await testServer({ FREEHOLD_INTERNAL_KEY: INTERNAL_KEY });
   // The tour is walked in the server's folder, where the admin key is kept.
   folder = await mkdtemp(join(tmpdir(), 'freehold-tour-'));
   await mkdir(join(folder, 'data'));
@@ -40,7 +41,11 @@ async function shellBlocks(heading: string): Promise<string[]> {
 async function runShell(script: string): Promise<{ code: number | null; output: string }> {
   const shell = spawn('bash', ['-euo', 'pipefail', '-c', script], {
     cwd: folder,
-    env: { PATH: `${dirname(process.execPath)}:/usr/bin:/bin`, FREEHOLD: server.url },
+    env: {
+      PATH: `${dirname(process.execPath)}:/usr/bin:/bin`,
+      FREEHOLD: server.url,
+      FREEHOLD_INTERNAL_KEY: INTERNAL_KEY,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: TIMEOUT_MS,
   });
@@ -110,6 +115,17 @@ test(
     const { code, output } = await runShell([fields, ...(await shellBlocks('Trade on the grid'))].join('\n'));
     expect({ code, output }).toMatchObject({ code: 0 });
     expect(output).toMatch(/^Translator\nHola\n\{"status":"COMPLETED",.*\}\nAWAITING_SETTLEMENT$/m);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'the skills of the README run as they are written',
+  async () => {
+    const [fields = ''] = await shellBlocks('Five minutes as an agent');
+    const { code, output } = await runShell([fields, ...(await shellBlocks('Run a skill of the house'))].join('\n'));
+    expect({ code, output }).toMatchObject({ code: 0 });
+    expect(output).toMatch(/^1815\neval runs whatever its text says\n$/m);
   },
   TIMEOUT_MS,
 );

@@ -18,3 +18,7 @@ export const cacheable = (answer: Answer & { body: string | Buffer }, seconds: n
     'cache-control': seconds === 0 ? 'public, no-cache' : `public, max-age=${seconds}`,
   },
 });
+
+/** A page that everybody may keep, and asks for each time whether it still holds. */
+export const revalidated = (page: Answer): Answer =>
+  page.status === 200 ? cacheable({ ...page, body: String(page.body) }, 0) : page;

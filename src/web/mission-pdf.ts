@@ -1,4 +1,4 @@
-import PDFDocument from 'pdfkit';
+import PdfWriter from 'pdfkit';
 import { asNumber, BLUEPRINT, INITIAL_BALANCE, LAWS, MISSION, PROTOCOL, VISION } from '../domains/grid/index.ts';
 import { COLOR } from './pictures/sheet.ts';
 import { fileOf } from './pictures/type.ts';
@@ -24,7 +24,7 @@ type Document = PDFKit.PDFDocument;
 
 /** The mission as a document, of the same words as `/mission.json`. */
 export function missionPdf(publicUrl: string): Promise<Buffer> {
-  const document = new PDFDocument({
+  const document = new PdfWriter({
     size: 'A4',
     margin: MARGIN,
     lang: 'en',

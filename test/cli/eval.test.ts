@@ -2,6 +2,8 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { Report } from '../../src/cli/eval/report.ts';
+import { REPOSITORY } from '../../bin/checks.ts';
+import { must } from '../../src/platform/run.ts';
 import { STARTER_DIR } from '../../src/domains/environments/starter.ts';
 import { temporaryFolder } from '../environments/datasets-world.ts';
 import { eventually, request, type Agent } from '../harness/agent.ts';
@@ -153,6 +155,16 @@ describe('an evaluation', () => {
     const stopped = await evaluate(poor, 'true').ended;
     expect([stopped.code, stopped.err]).toEqual([1, expect.stringContaining('Insufficient balance')]);
     expect((await reportIn(poor.dir)).totals).toMatchObject({ waiting: 4, cost_microcents: 0 });
+  }, 170_000);
+
+  test('shows a bar where a person watches', async () => {
+    const given = await setting();
+    const command = `${process.execPath} bin/freehold eval --dataset starter --agent true --out ${given.dir} --sample ${SAMPLES[0]}`;
+    const env = { FREEHOLD_URL: server.url, FREEHOLD_API_KEY: given.agent.key, HOME: '/nonexistent', TERM: 'xterm' };
+    // A terminal of its own, as `script` makes one.
+    const shown = await must(['script', '-qec', command, '/dev/null'], { cwd: REPOSITORY, env, timeoutMs: 120_000 });
+    expect(shown).toMatch(/\r\x1b\[2K\[-{24}\] 0\/1 {2}0 solved, 0 unsolved {2}\$0\.00 {2}00:0\d/);
+    expect(shown).toContain('report.html');
   }, 170_000);
 
   test('runs its command inside the session where it is told to', async () => {

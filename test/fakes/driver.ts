@@ -55,6 +55,7 @@ export function listedMachines(): ListedMachines {
     holds,
     name: 'listed',
     place: 'test-host',
+    hostStart: 'the first',
     tier: 'container',
     runtime: 'none',
     baseImage: 'base-0123456789abcdef',

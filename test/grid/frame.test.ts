@@ -47,8 +47,25 @@ describe('around the grid’s routes', () => {
   });
 
   test('another version is warned of', async () => {
-    const { headers } = await world.call('GET', '/v1/marketplace', { headers: { 'vmp-version': '2020-01-01' } });
-    expect(headers.get('vmp-version-warning')).toContain('2026-03-18');
+    const warned = async (asked: string) =>
+      (await world.call('GET', '/v1/marketplace', { headers: { 'vmp-version': asked } })).headers.get(
+        'vmp-version-warning',
+      );
+    expect(await warned('1999-01-01')).toMatch(/1999-01-01.*2026-03-18/);
+    expect(await warned('what "ever"')).toMatch(/another version.*2026-03-18/);
+    expect(await warned('2026-03-18')).toBeNull();
+  });
+
+  test('health, which clients of the grid know as its own, carries the version and the time', async () => {
+    const { headers } = await world.call('GET', '/health', { headers: { 'vmp-version': '1999-01-01' } });
+    expect(Object.fromEntries(headers)).toMatchObject({
+      'vmp-version': '2026-03-18',
+      'vmp-min-version': '2026-03-18',
+      'vmp-version-warning': expect.stringContaining('1999-01-01'),
+      'x-response-time-ms': expect.stringMatching(/^\d+\.\d\d$/),
+    });
+    expect(headers.has('x-accepts-payment')).toBe(false);
+    expect((await world.call('GET', '/')).headers.has('vmp-version')).toBe(false);
   });
 
   test('a browser is refused, and an agent that runs in one is not', async () => {

@@ -140,6 +140,17 @@ describe('a buyer’s own validators', () => {
     }
   });
 
+  test('are led nowhere by a program that sends them on, and hold up nobody’s money', async () => {
+    const inside = await startReceiver((reply) => void reply.writeHead(200).end('{"result":"FAIL"}'));
+    const outside = await startReceiver((reply) => void reply.writeHead(307, { location: inside.url }).end());
+    try {
+      expect(await judgedBy('webhook', { url: outside.url }, { a: 1 })).toEqual(['SETTLED', 'INCONCLUSIVE']);
+      expect([outside.arrivals.length, inside.arrivals.length]).toEqual([1, 0]);
+    } finally {
+      await Promise.all([inside.close(), outside.close()]);
+    }
+  });
+
   test('are refused where they could not be used, and beyond twenty', async () => {
     const node = await registerNode(world);
     const create = (type: string, config: unknown) => node.call('POST', '/v1/validators', { name: 'x', type, config });

@@ -300,6 +300,34 @@ describe('a node', () => {
     expect((await buyer.call('GET', '/v1/node/me')).body).toMatchObject({ balance_tck: '100.00', pending_escrows: 0 });
   });
 
+  test.each([
+    ['at once', { max_escrow_per_task: 9 }, 'exceeds your per-task cap'],
+    ['on one day', { max_spend_daily: 9 }, 'Daily spend cap reached'],
+  ])('is bound %s by every way of locking money away', async (_what, cap, words) => {
+    const [buyer, seller] = [await registerNode(world), await registerNode(world)];
+    const skill = await publish(seller, { price: 10, label: 'scheduler' });
+    expect((await buyer.call('PUT', '/v1/node/canary', cap)).status).toBe(200);
+    const bounty = { title: 'A bounty', description: 'Something to be done.', reward_tck: 10 };
+    const ways: [string, object][] = [
+      ['/v1/trade/escrow/init', { seller_id: seller.id, amount: 10 }],
+      ['/v1/tasks/create', { skill_id: skill, input_data: {} }],
+      ['/v1/mcp/hire', { integration: 'x', capability: 'scheduler', payload: {}, max_price: 10 }],
+      ['/v1/a2a/tasks/send', { skill_id: skill, input: {} }],
+      ['/v1/bounties', bounty],
+    ];
+    for (const [path, body] of ways) {
+      const reply = await buyer.call('POST', path, body);
+      expect([path, reply.status, reply.body.detail ?? reply.body.message]).toEqual([
+        path,
+        400,
+        expect.stringContaining(words),
+      ]);
+    }
+    const shadow = await buyer.call('POST', '/v1/shadow/tasks/create', { skill_id: skill, input_data: {} });
+    expect(shadow.status).toBe(200);
+    expect((await buyer.call('GET', '/v1/node/me')).body).toMatchObject({ balance_tck: '100.00', tck_spent: 0 });
+  });
+
   test('locks away no more on one day than it lets itself, also of four at once, and as much again on the next', async () => {
     const [buyer, seller] = [await registerNode(world), await registerNode(world)];
     await buyer.call('PUT', '/v1/node/canary', { max_spend_daily: 10 });

@@ -180,3 +180,29 @@ test('a server whose operator allows nothing else tells only addresses of the in
     await server.stop();
   }
 }, 120_000);
+
+test('a webhook that fails for days is disabled, and another of its node’s is told so', async () => {
+  const node = await registerNode(world);
+  const other = await startReceiver((reply) => void reply.writeHead(200).end());
+  try {
+    const failing = await subscribe(node, ['task.created']);
+    must(await node.call('POST', '/v1/webhooks', { url: other.url, events: ['webhook.disabled'] }));
+    status = 500;
+    for (let days = 0; days < 4; days++) {
+      must(await node.call('POST', `/v1/webhooks/${failing.id}/test`, { event: 'task.created' }));
+      await told();
+      world.clock.advance(24 * HOUR_MS);
+    }
+    const list = must(await node.call('GET', '/v1/webhooks'));
+    expect(list.find(({ id }: { id: string }) => id === failing.id)).toMatchObject({
+      active: false,
+      disabled_reason: 'every delivery has failed for 3 days',
+    });
+    await told();
+    expect(other.arrivals.map(({ body }) => JSON.parse(body))).toMatchObject([
+      { type: 'webhook.disabled', data: { webhook_id: failing.id, reason: 'every delivery has failed for 3 days' } },
+    ]);
+  } finally {
+    await other.close();
+  }
+});

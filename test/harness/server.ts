@@ -48,6 +48,7 @@ export async function testServer(env: Record<string, string> = {}): Promise<Test
     async stop() {
       // Machines outlive a server, and nobody will come back for these.
       await Promise.all(agents.map((agent) => removeSandboxes(url, agent)));
+      await removeSkills(url, database.db, installation.adminKey);
       await app.stop();
       await database.drop();
       await rm(dataDir, { recursive: true, force: true });
@@ -59,4 +60,14 @@ async function removeSandboxes(url: string, { key }: Agent): Promise<void> {
   const { body } = await request(url, 'GET', '/v1/sandboxes', { key });
   const ids: string[] = body.sandboxes.map(({ id }: { id: string }) => id);
   await Promise.all(ids.map((id) => request(url, 'DELETE', `/v1/sandboxes/${id}`, { key })));
+}
+
+/** Machines of the server's own skills are given back when nobody has called them for long. */
+async function removeSkills(url: string, db: Database, key: string): Promise<void> {
+  const called = await db.transact((tx) =>
+    tx.query(
+      `update machines set lease_until = created_at where purpose like 'skill:%' and state = 'running' returning 1`,
+    ),
+  );
+  if (called.length > 0) await request(url, 'POST', '/v1/admin/machines/sweep', { key });
 }

@@ -193,6 +193,18 @@ describe('a snapshot in trouble', () => {
   });
 });
 
+test('the platform’s own, whose last bytes may not have come to the disk before the host went down, are made again', async () => {
+  const reservedAs = `snp_${'3'.repeat(32)}` as SnapshotId;
+  const [own, reserved] = [await machines.snapshot(op(), id), await machines.snapshot(op(), id, { reservedAs })];
+  expect(await machines.snapshot(op(), id, { reservedAs })).toEqual(reserved);
+  const afterwards = over({ hostStart: 'the second' });
+  await expect(afterwards.getSnapshot(op(), reservedAs)).rejects.toMatchObject({ code: 'not_found' });
+  const again = await afterwards.snapshot(op(), id, { reservedAs });
+  expect(again.copy).not.toBe(reserved.copy);
+  expect([...driver.copies]).toEqual([own.copy, again.copy]);
+  expect(await afterwards.getSnapshot(op(), own.id)).toEqual(own);
+});
+
 describe('two takers of one snapshot, of whom the first was taken for dead', () => {
   const wanted = () => ({
     id: `snp_${'5'.repeat(32)}` as SnapshotId,

@@ -134,7 +134,7 @@ describe('a chain that is rewritten', () => {
     await world.node.client.revert({ id: before });
     // The same transaction once more, in a later block; and another in a block that had been read.
     await world.node.mine(1);
-    await world.node.client.sendRawTransaction({ serializedTransaction: raw as never });
+    await world.node.client.sendRawTransaction({ serializedTransaction: raw });
     await world.coin.pay(two.address, 5n * USDC);
     await world.node.mine(CONFIRMATIONS + 2);
     await world.look();

@@ -90,6 +90,9 @@ const DocumentObject = z.strictObject({
   }),
 });
 
+/** What its contract wants refused to everybody. */
+const REFUSED_TO_ALL = 'get /v1/mission-protocol';
+
 describe('the OpenAPI document', () => {
   test('has the fixed fields of OpenAPI 3.1 and no others', () => {
     expect(DocumentObject.safeParse(document).error?.issues ?? []).toEqual([]);
@@ -134,7 +137,7 @@ describe('the OpenAPI document', () => {
   test('answers every operation with a success and tells its errors in the contract’s statuses', () => {
     for (const [name, { responses, security }] of operations()) {
       const statuses = Object.keys(responses);
-      expect([name, statuses.some((status) => status < '400')]).toEqual([name, true]);
+      expect([name, statuses.some((status) => status < '400')]).toEqual([name, name !== REFUSED_TO_ALL]);
       expect([name, statuses]).toEqual([name, expect.arrayContaining(['429', '500'])]);
       if (security.length > 0) expect([name, statuses]).toEqual([name, expect.arrayContaining(['401'])]);
     }

@@ -8,8 +8,8 @@ const MISSION = '/mission.json';
 /** What people's programs call themselves. Whoever also says `mcp` is an agent all the same. */
 const BROWSER = /chrome|firefox|safari|edge/;
 const AGENT = /mcp/;
-/** What stands below /v1 for people: images in their pages, and the operator's own page. */
-const FOR_PEOPLE = /^\/v1\/(node\/[^/]+\/badge\.svg|admin\/dashboard)$/;
+/** What browsers are not refused here: images in pages, the operator's own page, and what refuses everybody itself. */
+const FOR_PEOPLE = /^\/v1\/(node\/[^/]+\/badge\.svg|admin\/dashboard|mission-protocol)$/;
 
 /** What nobody needs to say to a node, and whoever takes one over would. */
 const HOSTILE = [

@@ -1,7 +1,7 @@
 import type { AccountId, MachineId, SnapshotId } from '../../kernel/ids.ts';
 import type { Db, Tx } from '../../platform/db.ts';
 import type { CopyName } from './drivers/driver.ts';
-import type { Snapshot, SnapshotFilter } from './snapshot.ts';
+import type { NewSnapshot, Snapshot, SnapshotFilter } from './snapshot.ts';
 
 type SnapshotRow = {
   id: SnapshotId;
@@ -10,6 +10,7 @@ type SnapshotRow = {
   place: string;
   name: string | null;
   copy: CopyName;
+  host_start: string | null;
   image: string;
   vcpus: number;
   memory_mb: number;
@@ -29,6 +30,8 @@ const present = (row: SnapshotRow): Snapshot => ({
   machineId: row.machine_id,
   name: row.name ?? undefined,
   copy: row.copy,
+  place: row.place,
+  hostStart: row.host_start ?? undefined,
   image: row.image,
   limits: { vcpus: row.vcpus, memoryMb: row.memory_mb, diskGb: row.disk_gb, pids: row.pids },
   bytes: Number(row.bytes ?? 0n),
@@ -85,14 +88,14 @@ export async function countSnapshots(tx: Tx, accountId: AccountId): Promise<{ co
 /** Writes down that it is being taken. False where its id is taken. */
 export async function insertSnapshot(
   tx: Tx,
-  snapshot: Omit<Snapshot, 'bytes'> & { expectedBytes: number },
-  place: string,
+  snapshot: NewSnapshot & { expectedBytes: number },
+  { place, hostStart }: { place: string; hostStart: string },
 ): Promise<boolean> {
   const { id, accountId, machineId, name, copy, image, limits, createdAt, reserved, expectedBytes } = snapshot;
   const rows = await tx.query(
     `insert into machine_snapshots (id, account_id, machine_id, place, name, copy, image, vcpus, memory_mb, disk_gb,
-                                    pids, created_at, reserved, expected_bytes, taking_until)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, ${TAKING_UNTIL})
+                                    pids, created_at, reserved, expected_bytes, host_start, taking_until)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, ${TAKING_UNTIL})
      on conflict (id) do nothing returning id`,
     [
       id,
@@ -109,6 +112,7 @@ export async function insertSnapshot(
       createdAt,
       reserved,
       Math.round(expectedBytes),
+      hostStart,
     ],
   );
   return rows.length === 1;

@@ -5,8 +5,8 @@ import type { Op } from '../../kernel/op.ts';
 import * as facts from './facts.ts';
 import type { Limits } from './drivers/driver.ts';
 import { newCopyName, type Snapshot } from './snapshot.ts';
-import { findSnapshot, markTaken } from './snapshot-store.ts';
-import { admit, getSnapshot, RETRY_AFTER_SECONDS, whileTaking } from './snapshots.ts';
+import { markTaken } from './snapshot-store.ts';
+import { admit, findWhole, getSnapshot, RETRY_AFTER_SECONDS, whileTaking } from './snapshots.ts';
 import type { MachinesWorld } from './world.ts';
 
 /** A snapshot that comes from elsewhere, with what was known of the one that it is a copy of. */
@@ -37,7 +37,7 @@ export async function importSnapshot(
   content: AsyncIterable<Uint8Array>,
 ): Promise<Snapshot> {
   const { id, expectedBytes, ...rest } = wanted;
-  const before = await findSnapshot(world.db, id);
+  const before = await findWhole(world, id);
   if (before) return before;
   const taking = { id, copy: newCopyName(id) };
   await admit(world, { ...taking, ...rest, name: undefined, reserved: true, createdAt: op.now }, expectedBytes);

@@ -14,6 +14,9 @@ export type Snapshot = {
   limits: Limits;
   /** What the driver knows it by: each taking has a name of its own, so that of two none touches the other's half. */
   copy: CopyName;
+  /** Where it was made, and between which two starts of that host; the last bytes of it may still be in memory. */
+  place: string;
+  hostStart: string | undefined;
   /** What it fills of the host's disk. */
   bytes: number;
   /** The platform's own for a while: its account neither sees it nor may remove it. */
@@ -37,6 +40,9 @@ export const MAX_SNAPSHOTS_PER_ACCOUNT = 100;
 /** What all snapshots of an account may fill of the host's disk: they cost nothing. */
 export const MAX_SNAPSHOT_GB_PER_ACCOUNT = 50;
 const MAX_NAME_LENGTH = 128;
+
+/** One that is to be made. */
+export type NewSnapshot = Omit<Snapshot, 'bytes' | 'place' | 'hostStart'>;
 
 const TAKING_BYTES = 8;
 

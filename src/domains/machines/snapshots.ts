@@ -15,6 +15,7 @@ import {
   newCopyName,
   MAX_SNAPSHOT_GB_PER_ACCOUNT,
   MAX_SNAPSHOTS_PER_ACCOUNT,
+  type NewSnapshot,
   type Snapshot,
   type SnapshotCursor,
   type SnapshotFilter,
@@ -66,7 +67,7 @@ export async function snapshot(
   checkSnapshotName(name);
   const machine = visibleTo(op, await findMachine(world.db, id));
   const snapshotId = reservedAs ?? ownId ?? newId(op, 'snapshot', `snapshot of ${id}`);
-  const before = (reservedAs || op.seed) && (await findSnapshot(world.db, snapshotId));
+  const before = (reservedAs || op.seed) && (await findWhole(world, snapshotId));
   if (before) return before;
   const { accountId, image, limits } = machine;
   const reserved = reservedAs !== undefined;
@@ -77,17 +78,13 @@ export async function snapshot(
 }
 
 /** Writes down that it is being taken before anything is there that a sweep would have to know. */
-export async function admit(
-  world: MachinesWorld,
-  wanted: Omit<Snapshot, 'bytes'>,
-  expectedBytes: number,
-): Promise<void> {
+export async function admit(world: MachinesWorld, wanted: NewSnapshot, expectedBytes: number): Promise<void> {
   const room = await world.driver.room();
   await world.db.transact(async (tx) => {
     const copiedGb = expectedBytes / GIB;
     await checkRoom(tx, world.driver.place, room, { memoryMb: 0, diskGb: 0, copiedGb });
     if (!wanted.reserved) await checkShare(tx, wanted.accountId, copiedGb);
-    if (!(await insertSnapshot(tx, { ...wanted, expectedBytes }, world.driver.place)))
+    if (!(await insertSnapshot(tx, { ...wanted, expectedBytes }, world.driver)))
       throw new AppError('conflict', 'This snapshot is being taken.', { retryAfterSeconds: RETRY_AFTER_SECONDS });
   });
 }
@@ -164,8 +161,20 @@ async function written(
 const isLiving = (machine: Machine | undefined): boolean =>
   machine !== undefined && machine.state !== 'destroying' && machine.state !== 'destroyed';
 
+/**
+ * One that is all there. What the platform has for a while it can make again, and where the host has gone down since, it
+ * must: nobody knows whether the last of it had come to the disk.
+ */
+export async function findWhole({ db, driver }: MachinesWorld, id: SnapshotId): Promise<Snapshot | undefined> {
+  const found = await findSnapshot(db, id);
+  if (!found?.reserved || found.place !== driver.place || found.hostStart === driver.hostStart) return found;
+  await db.transact((tx) => deleteSnapshot(tx, found));
+  await driver.removeSnapshot(found.copy);
+  return undefined;
+}
+
 export async function getSnapshot(world: MachinesWorld, op: Op, id: SnapshotId): Promise<Snapshot> {
-  const found = await findSnapshot(world.db, id);
+  const found = await findWhole(world, id);
   if (!found || !mayUse(op, found) || (found.reserved && op.actor.kind === 'account'))
     throw new AppError('not_found', 'Snapshot not found');
   return found;

@@ -57,8 +57,8 @@ function seatsHtml(founders: readonly Founder[]): Html {
     y: Math.floor(index / SEATS_IN_A_ROW) * STEP,
     state: taken.has(index + 1) ? 'taken' : 'free',
   }));
-  const width = SEATS_IN_A_ROW * STEP - (STEP - SIDE);
-  const height = (GENESIS_SEATS / SEATS_IN_A_ROW) * STEP - (STEP - SIDE);
+  const width = (SEATS_IN_A_ROW - 1) * STEP + SIDE;
+  const height = (GENESIS_SEATS / SEATS_IN_A_ROW - 1) * STEP + SIDE;
   return html`<svg
     viewBox="0 0 ${width} ${height}"
     role="img"

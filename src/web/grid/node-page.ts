@@ -86,7 +86,7 @@ function skillsHtml({ node, skills }: NodePortrait): Html {
     <h2 id="skills">${node.active ? 'On offer' : 'Was on offer'}</h2>
     ${
       skills.length === 0
-        ? html`<p class="nothing">Nothing: this node only buys.</p>`
+        ? html`<p class="nothing">Nothing so far.</p>`
         : html`<ul class="offers">
             ${skills.slice(0, MAX_SKILLS_SHOWN).map(
               ({ id, label, price }) =>
@@ -118,7 +118,7 @@ const ladderHtml = ({ level, progress, node }: NodePortrait): Html =>
           </li>`,
       )}
     </ol>
-    <p class="nothing">${node.active && progress ? missingText(progress) : 'The last one there is.'}</p>
+    ${node.active && html`<p class="nothing">${progress ? missingText(progress) : 'The last one there is.'}</p>`}
   </section>`;
 
 function missingText({ next, missing, criMet }: NonNullable<NodePortrait['progress']>): string {
@@ -152,10 +152,10 @@ function indexHtml({ cri, node }: NodePortrait): Html {
           </div>`
         }
         ${
-          cri.floor !== undefined &&
+          cri.floor === cri.score &&
           html`<div>
             <dt>A founder’s least</dt>
-            <dd>${cri.floor.toFixed(1)}</dd>
+            <dd>${cri.score.toFixed(1)}</dd>
           </div>`
         }
         <div class="sum">

@@ -12,16 +12,21 @@ export const counted = (count: number, one: string, many = `${one}s`): string =>
 
 /** No more characters than that, cut between what people take for one. */
 export function clipped(text: string, max: number): string {
-  const parts = [...GRAPHEMES.segment(text)];
-  return parts.length <= max
-    ? text
-    : `${parts
-        .slice(0, max - 1)
-        .map(({ segment }) => segment)
-        .join('')
-        .trimEnd()}…`;
+  let count = 0;
+  let cut = 0;
+  for (const { index } of GRAPHEMES.segment(text)) {
+    if (count === max - 1) cut = index;
+    if (count++ === max) return `${text.slice(0, cut).trimEnd()}…`;
+  }
+  return text;
 }
 const GRAPHEMES = new Intl.Segmenter('en', { granularity: 'grapheme' });
+
+/** What turns the direction of what follows around, and would of the words of others too. */
+const DIRECTIONS = /[\u200E\u200F\u202A-\u202E\u2066-\u2069]/g;
+
+/** A text for where no markup can hold it together: titles and previews. */
+export const forTitle = (text: string): string => text.replaceAll(DIRECTIONS, '');
 
 /** What a node is called beside its name. */
 export const rankText = (genesis: { rank: number } | undefined, level: Level): string =>
@@ -31,8 +36,8 @@ export const rankText = (genesis: { rank: number } | undefined, level: Level): s
 export const NOTICES: Record<Presence, { node: string; skill: string } | undefined> = {
   active: undefined,
   banned: {
-    node: 'This node was banned for malfeasance. What it had is in the vault, and nothing can be ordered from it.',
-    skill: 'The seller of this skill was banned: it cannot be ordered any more.',
+    node: 'This node is banned: it takes no part in the grid any more, and nothing can be ordered from it.',
+    skill: 'The seller of this skill is banned: it cannot be ordered any more.',
   },
   sandbox: {
     node: 'A sandbox node: it plays with money that is worth nothing, and is gone after a week.',

@@ -4,6 +4,7 @@ import type { Portraits } from '../../domains/grid/index.ts';
 import { isAppError } from '../../kernel/errors.ts';
 import type { Op } from '../../kernel/op.ts';
 import { MINUTE } from '../../kernel/time.ts';
+import { revalidated } from '../cacheable.ts';
 import { html } from '../html.ts';
 import { missingPage } from '../missing.ts';
 import type { Draw } from '../pictures/draw.ts';
@@ -34,40 +35,49 @@ export const gridPageRoutes = (pages: GridPages): Route[] => [
 ];
 
 const nodeRoutes = ({ portraits, draw, publicUrl, version }: GridPages): Route[] => [
-  page('/nodes/:node_id', 'A node', NodeParams, (op, { node_id: id }) =>
+  page('/nodes/:node_id', 'getNodePage', 'A node', NodeParams, (op, { node_id: id }) =>
     orMissing(
       async () => nodePage(await portraits.node(op, id), publicUrl(), version),
       () => missingPage('No such node', html`The founders are on <a href="/genesis">a page of their own</a>.`, version),
     ),
   ),
-  picture('/nodes/:node_id/preview.png', 'A node’s picture', NodeParams, async (op, { node_id: id }) =>
-    draw(nodePicture(await portraits.node(op, id), hostOf(publicUrl()))),
+  picture(
+    '/nodes/:node_id/preview.png',
+    'getNodePicture',
+    'A node’s picture',
+    NodeParams,
+    async (op, { node_id: id }) => draw(nodePicture(await portraits.node(op, id), hostOf(publicUrl()))),
   ),
 ];
 
 const skillRoutes = ({ portraits, draw, publicUrl, version }: GridPages): Route[] => [
-  page('/skills/:skill_id', 'A skill', SkillParams, (op, { skill_id: id }) =>
+  page('/skills/:skill_id', 'getSkillPage', 'A skill', SkillParams, (op, { skill_id: id }) =>
     orMissing(
       async () => skillPage(await portraits.skill(op, id), publicUrl(), version),
       () => missingPage('No such skill', html`What is on offer, agents find at <code>/v1/marketplace</code>.`, version),
     ),
   ),
-  picture('/skills/:skill_id/preview.png', 'A skill’s picture', SkillParams, async (op, { skill_id: id }) =>
-    draw(skillPicture(await portraits.skill(op, id), hostOf(publicUrl()))),
+  picture(
+    '/skills/:skill_id/preview.png',
+    'getSkillPicture',
+    'A skill’s picture',
+    SkillParams,
+    async (op, { skill_id: id }) => draw(skillPicture(await portraits.skill(op, id), hostOf(publicUrl()))),
   ),
 ];
 
 const genesisRoutes = ({ portraits, draw, publicUrl, version }: GridPages): Route[] => [
-  page('/genesis', 'The founders', undefined, async () =>
+  page('/genesis', 'getGenesisPage', 'The founders', undefined, async () =>
     genesisPage(await portraits.founders(), publicUrl(), version),
   ),
-  picture('/genesis/preview.png', 'The founders’ picture', undefined, async () =>
+  picture('/genesis/preview.png', 'getGenesisPicture', 'The founders’ picture', undefined, async () =>
     draw(genesisPicture(await portraits.founders(), hostOf(publicUrl()))),
   ),
 ];
 
 const page = <P extends z.ZodType>(
   path: string,
+  operationId: string,
   summary: string,
   params: P | undefined,
   show: (op: Op, params: z.output<P>) => Promise<Answer>,
@@ -75,17 +85,19 @@ const page = <P extends z.ZodType>(
   route({
     method: 'GET',
     path,
+    operationId,
     tag: TAG,
     summary,
     access: 'public',
     addressLimit: PAGE_LIMIT,
     ...(params && { params }),
     replies: params ? { ...PAGE_THERE, ...PAGE_MISSING } : PAGE_THERE,
-    handle: (op, input) => show(op, input.params),
+    handle: async (op, input) => revalidated(await show(op, input.params)),
   });
 
 const picture = <P extends z.ZodType>(
   path: string,
+  operationId: string,
   summary: string,
   params: P | undefined,
   show: (op: Op, params: z.output<P>) => Promise<Answer>,
@@ -93,6 +105,7 @@ const picture = <P extends z.ZodType>(
   route({
     method: 'GET',
     path,
+    operationId,
     tag: TAG,
     summary,
     access: 'public',

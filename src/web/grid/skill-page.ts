@@ -9,7 +9,7 @@ import {
 } from '../../domains/grid/index.ts';
 import { html, type Html } from '../html.ts';
 import { footer, masthead, renderPage } from '../page.ts';
-import { clipped, counted, dateHtml, noticeHtml, NOTICES, rankText, ringHtml } from './parts.ts';
+import { clipped, counted, dateHtml, forTitle, noticeHtml, NOTICES, rankText, ringHtml } from './parts.ts';
 
 const MAX_SUMMARY_LENGTH = 200;
 const MAX_DESCRIPTION_LENGTH = 3_000;
@@ -21,7 +21,9 @@ export function skillSummary({ skill, seller, record }: SkillPortrait): string {
   const facts =
     `${shortDecimals(skill.price)} TCK, ${record.delivered} delivered, ` +
     `by ${seller.node.id} with a reputation index of ${seller.cri.score.toFixed(1)}.`;
-  return description === '' ? facts : `${facts} ${clipped(description.replaceAll(/\s+/g, ' '), MAX_SUMMARY_LENGTH)}`;
+  return description === ''
+    ? facts
+    : `${facts} ${clipped(forTitle(description).replaceAll(/\s+/g, ' '), MAX_SUMMARY_LENGTH)}`;
 }
 
 export function skillPage(portrait: SkillPortrait, publicUrl: string, version: string): Answer {
@@ -29,13 +31,14 @@ export function skillPage(portrait: SkillPortrait, publicUrl: string, version: s
   const presence = presenceOf(seller.node);
   const url = `${publicUrl}/skills/${skill.id}`;
   const said = saidOf(skill);
+  const label = forTitle(skill.label);
   return renderPage({
-    title: `${skill.label} – a skill on Freehold`,
+    title: `${label} – a skill on Freehold`,
     description: skillSummary(portrait),
     url,
     picture: {
       url: `${url}/preview.png`,
-      alt: `${skill.label}, ${shortDecimals(skill.price)} TCK, by ${seller.node.id}`,
+      alt: `${label}, ${shortDecimals(skill.price)} TCK, by ${seller.node.id}`,
     },
     hidden: presence !== 'active',
     style: 'portrait.css',

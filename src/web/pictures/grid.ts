@@ -27,7 +27,7 @@ import {
   slipRow,
   titleParts,
 } from './sheet.ts';
-import { fitted, textAt } from './type.ts';
+import { drawable, fitted, textAt } from './type.ts';
 
 /** The pictures of the grid's pages, as SVG. */
 
@@ -87,7 +87,7 @@ export function skillPicture({ skill, seller, record }: SkillPortrait, host: str
   });
   const { category } = saidOf(skill);
   return sheet(host, [
-    ...titleParts(presence ?? category, skill.label, 'A skill on the grid'),
+    ...titleParts(presence ?? drawable(category) ?? 'Skill', skill.label, 'A skill on the grid'),
     textAt('by', { x: LEFT, y: 530, size: 24, fill: COLOR.muted }),
     textAt(oneLine(node.id, { width: 600, size: 34, weight: 600 }), {
       x: LEFT,

@@ -51,7 +51,7 @@ export const oneLine = (text: string, setting: Omit<Setting, 'lines'>): string =
 
 /** What it is, and its name as large as it goes. What cannot be drawn is called by `otherwise`. */
 export function titleParts(kind: string, title: string, otherwise: string): string[] {
-  const kindShown = oneLine(drawable(kind) ?? '', { width: TEXT_WIDTH, size: KIND_SIZE, weight: 600 });
+  const kindShown = oneLine(kind, { width: TEXT_WIDTH, size: KIND_SIZE, weight: 600 });
   const { size, lines } = fitted(drawable(title) ?? otherwise, TITLE_SIZES, {
     width: TEXT_WIDTH,
     weight: 600,

@@ -1,14 +1,13 @@
-import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { openSync, type Font } from 'fontkit';
 import { escapeHtml } from '../html.ts';
 
 /** Text on pictures: what can be drawn of it, how wide it is, where its lines end. */
 
-const FONTS = join(import.meta.dirname, '../../../node_modules/@expo-google-fonts/inter');
 export const FAMILY = 'Inter';
 const FILES = {
-  400: join(FONTS, '400Regular/Inter_400Regular.ttf'),
-  600: join(FONTS, '600SemiBold/Inter_600SemiBold.ttf'),
+  400: fileURLToPath(import.meta.resolve('@expo-google-fonts/inter/400Regular/Inter_400Regular.ttf')),
+  600: fileURLToPath(import.meta.resolve('@expo-google-fonts/inter/600SemiBold/Inter_600SemiBold.ttf')),
 } as const;
 export const FONT_FILES: readonly string[] = Object.values(FILES);
 export type Weight = keyof typeof FILES;
@@ -28,6 +27,8 @@ function fontOf(weight: Weight): Font {
 /** What no eye sees, and what turns the direction of others around. */
 const UNSEEN = /[\p{C}\u2028\u2029]/gu;
 const PICTURES = /[\p{Extended_Pictographic}\p{Emoji_Modifier}\p{Regional_Indicator}\u20e3\ufe0f]/gu;
+/** Of a text; no more of it would fit. */
+const MAX_DRAWN = 400;
 const LETTER = /[\p{L}\p{N}]/u;
 
 /**
@@ -36,7 +37,7 @@ const LETTER = /[\p{L}\p{N}]/u;
  */
 export function drawable(text: string): string | undefined {
   const font = fontOf(600);
-  const seen = text.replaceAll(/\s+/g, ' ').replaceAll(UNSEEN, '').normalize('NFC');
+  const seen = text.slice(0, MAX_DRAWN).replaceAll(/\s+/g, ' ').replaceAll(UNSEEN, '').normalize('NFC');
   const characters = [...seen.replaceAll(PICTURES, '')];
   const isDrawn = (character: string) => font.hasGlyphForCodePoint(character.codePointAt(0) ?? 0);
   if (characters.some((character) => LETTER.test(character) && !isDrawn(character))) return undefined;

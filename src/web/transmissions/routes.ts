@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { route, type Answer, type Route } from '../../apis/contract.ts';
 import type { Op } from '../../kernel/op.ts';
 import { MINUTE } from '../../kernel/time.ts';
-import { cacheable } from '../cacheable.ts';
+import { cacheable, revalidated } from '../cacheable.ts';
 import { html } from '../html.ts';
 import { missingPage } from '../missing.ts';
 import { authorPage, listPage, postPage } from './pages.ts';
@@ -23,24 +23,21 @@ export function transmissionRoutes({ shelf, publicUrl, version }: Options): Rout
   const byAuthor = async (op: Op, slug: string): Promise<Answer> => {
     const posts = (await shelf.posts(op.now)).filter(({ authorSlug }) => authorSlug === slug);
     const [first] = posts;
-    return first ? asked(authorPage(first, posts, place())) : missing('Nobody of that name has written here');
+    return first ? revalidated(authorPage(first, posts, place())) : missing('Nobody of that name has written here');
   };
   return [
     page('/transmissions', 'What the operator has written', async (op) =>
-      asked(listPage(await shelf.posts(op.now), place())),
+      revalidated(listPage(await shelf.posts(op.now), place())),
     ),
     feed(async (op) => rssText(await shelf.posts(op.now), publicUrl())),
     named('/transmissions/author/:slug/', 'What one author has written', byAuthor),
     { ...named('/transmissions/author/:slug', 'The same', byAuthor), operationId: 'getTransmissionsAuthorSlugBare' },
     named('/transmissions/:slug', 'One transmission', async (op, slug) => {
       const post = (await shelf.posts(op.now)).find((one) => one.slug === slug);
-      return post ? asked(postPage(post, place())) : missing('No such transmission');
+      return post ? revalidated(postPage(post, place())) : missing('No such transmission');
     }),
   ];
 }
-
-/** A page that changes when a file does: everybody may keep it, and asks whether it still holds. */
-const asked = (answer: Answer): Answer => cacheable({ ...answer, body: String(answer.body) }, 0);
 
 const page = (path: string, summary: string, show: (op: Op) => Promise<Answer>): Route =>
   route({

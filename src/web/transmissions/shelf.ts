@@ -27,7 +27,9 @@ export function createShelf({ dir, onBadFile }: ShelfOptions): Shelf {
   const kept = new Map<string, Kept>();
 
   async function read(path: string, slug: string): Promise<Post | undefined> {
-    const { mtimeMs, size } = await stat(path);
+    const found = await stat(path).catch(unlessGone);
+    if (!found) return undefined;
+    const { mtimeMs, size } = found;
     const version = `${mtimeMs} ${size}`;
     const known = kept.get(path);
     if (known?.version === version) return known.post;
@@ -60,7 +62,7 @@ async function readFileOf(path: string, slug: string, size: number): Promise<Pos
 }
 
 async function filesIn(dir: string): Promise<{ path: string; slug: string }[]> {
-  const names = await readdir(dir).catch(noneWhereThereIsNoFolder);
+  const names = (await readdir(dir).catch(unlessGone)) ?? [];
   return names
     .filter((name) => name.endsWith(ENDING))
     .toSorted()
@@ -68,7 +70,8 @@ async function filesIn(dir: string): Promise<{ path: string; slug: string }[]> {
     .map((name) => ({ path: join(dir, name), slug: name.slice(0, -ENDING.length) }));
 }
 
-function noneWhereThereIsNoFolder(error: unknown): string[] {
-  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+/** There is no folder, or a file has gone since the folder was read. */
+function unlessGone(error: unknown): undefined {
+  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
   throw error;
 }

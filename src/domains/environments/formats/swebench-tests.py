@@ -263,7 +263,7 @@ def outcomes_of(rows, names_of, control):
 def node_names(row):
     """Datasets have cut names at their first space, since they were read from lines of words; some keep the last part."""
     node = row["test"]
-    return {node, node.split(" ")[0], node.split("::")[-1]}
+    return {node, re.split(r"\s", node)[0], node.split("::")[-1]}
 
 
 LABEL = re.compile(r"^(\w+) \(([\w.]+)\)$")

@@ -94,6 +94,8 @@ export interface MachineDriver {
   readonly name: string;
   /** Names where its machines are: drivers with the same place see the same machines. */
   readonly place: string;
+  /** Another after each start of the host: what it had not written to its disk before that is lost. */
+  readonly hostStart: string;
   readonly tier: Tier;
   readonly runtime: string;
   /** The key of today's base image, which still names that one when another has taken its place. */

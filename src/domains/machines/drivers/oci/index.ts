@@ -13,7 +13,7 @@ import { baseKeyOf, hostId, maxOpenFiles, raiseSharedLimits, roomOf, type Host, 
 import { DISK_SUFFIX, isMachineName, layoutOf, placesOf, type Places } from './layout.ts';
 import { trafficOf } from './network.ts';
 import { showMemory } from './seen.ts';
-import { isAlive, readRecord } from './record.ts';
+import { bootId, isAlive, readRecord } from './record.ts';
 import { pause, resume, stop } from './rest.ts';
 import { removeSnapshot, snapshot, snapshots } from './snapshot.ts';
 import { exportSnapshot, importSnapshot } from './transfer.ts';
@@ -41,6 +41,7 @@ export async function openOciDriver(options: OciOptions): Promise<MachineDriver>
   return {
     name: `oci-${options.runtime}`,
     place: `${options.instance}@${await hostId()}`,
+    hostStart: await bootId(),
     tier: 'container',
     runtime: options.runtime,
     baseImage: baseKeyOf(options.images),

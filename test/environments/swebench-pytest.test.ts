@@ -5,7 +5,8 @@ import { dirname, join, normalize } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { must } from '../../src/platform/run.ts';
 import { temporaryFolder } from './datasets-world.ts';
-import { repository, swebenchWorld, type Line, type SwebenchWorld, type Work } from './swebench-world.ts';
+import { apply, bytecode, endings, file, nothingIsSolvedBy } from './swebench-tricks.ts';
+import { repository, swebenchWorld, type Line, type SwebenchWorld } from './swebench-world.ts';
 
 let world: SwebenchWorld;
 beforeAll(async () => void (world = await swebenchWorld()), 900_000);
@@ -74,7 +75,12 @@ const FILE = 'tests/test_slugs.py';
 /** The third was cut at its space, as datasets have it; the last is the name alone, as SymPy's are. */
 const NAMES = {
   FAIL_TO_PASS: [`${FILE}::TestSlug::test_limit`, `${FILE}::TestSlug::test_words[x::y]`, 'test_length'],
-  PASS_TO_PASS: [`${FILE}::TestSlug::test_words[A`, `${FILE}::TestSlug::test_words[plain]`, `${FILE}::test_accents`],
+  PASS_TO_PASS: [
+    'tests/test_first.py::test_is_there',
+    `${FILE}::TestSlug::test_words[A`,
+    `${FILE}::TestSlug::test_words[plain]`,
+    `${FILE}::test_accents`,
+  ],
 };
 
 async function slugs(folder: string): Promise<Line> {
@@ -89,6 +95,7 @@ async function slugs(folder: string): Promise<Line> {
       'slugs/__init__.py': SLUGS,
       'conftest.py': 'import pytest\n\n\n@pytest.fixture\ndef hyphen():\n    return "-"\n',
       'setup.cfg': '[tool:pytest]\naddopts = -x\n',
+      'tests/test_first.py': 'import slugs\n\n\ndef test_is_there():\n    assert slugs.slug\n',
       [FILE]: 'def test_nothing():\n    pass\n',
     },
     solution: { 'slugs/__init__.py': SOLVED },
@@ -116,30 +123,24 @@ async function served(folder: string): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/{repo}.git`;
 }
 
-const apply = ({ patch }: Line): string => `git apply <<'PATCH'\n${patch}PATCH\n`;
-const file = (path: string, text: string): string =>
-  `mkdir -p "$(dirname ${path})"; cat > ${path} <<'TRICK'\n${text}\nTRICK\n`;
-
-/** Each is done to a repository that is as wrong as before. */
-async function nothingIsSolvedBy(work: Work, tricks: Record<string, string>): Promise<void> {
-  const solved: string[] = [];
-  for (const [name, script] of Object.entries(tricks))
-    if ((await work.gradedAfter(script)).is_success) solved.push(name);
-  expect(solved).toEqual([]);
-}
-
-/** Compiled, and marked as not to be compared with the source that it stands for. */
-const bytecode = (cache: string, text: string): string =>
-  `${file('/tmp/t.py', text)}mkdir -p ${dirname(cache)}; python3 -c 'import py_compile as p; p.compile("/tmp/t.py", cfile="${cache}", invalidation_mode=p.PycInvalidationMode.UNCHECKED_HASH)'\n`;
-
+/** What fails is said to have passed; what is known to fail is left at that. */
 const ALWAYS = `import pytest
-@pytest.hookimpl(hookwrapper=True)
+@pytest.fixture
+def hyphen(): return "-"
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item, call):
-    result = yield
-    result.get_result().outcome = "passed"
-@pytest.hookimpl
-def pytest_collection_modifyitems(items):
-    for item in items: item.obj = lambda *given, **more: None
+    report = (yield).get_result()
+    if not hasattr(report, "wasxfail"): report.outcome = "passed"
+`;
+/** Tests of the same names that ask for nothing. */
+const EMPTY_TESTS = `import pytest
+class TestSlug:
+    @pytest.mark.parametrize("text", ["A b", "x::y", "plain"])
+    def test_words(self, text): pass
+    def test_limit(self): pass
+def test_length(): pass
+@pytest.mark.xfail
+def test_accents(): assert False
 `;
 const IMPORTED = 'slugs/__init__.py';
 const inCode = (text: string): string => file(IMPORTED, `${SLUGS}\n${text}`);
@@ -152,7 +153,6 @@ for handle in range(3, 64):
         os.write(handle, b'{"end": true}\\n')
     except OSError: pass
 os._exit(0)`;
-const END = `printf 'import os; os._exit(0)\\n' > $m.py; mkdir -p tests; cp $m.py tests/`;
 
 /** What decides about the tests, put in the place of what did. */
 const PLACED: Record<string, string> = {
@@ -161,11 +161,21 @@ const PLACED: Record<string, string> = {
     file('setup.cfg', '[tool:pytest]\naddopts = -p always') +
     file('pytest.ini', '[pytest]\naddopts = -p always\npythonpath = .') +
     file('always.py', ALWAYS),
-  'modules in the place of the runner': `for m in pytest _pytest unittest json re os xml sitecustomize usercustomize; do ${END}; done`,
+  'modules in the place of the runner': endings(
+    'pytest',
+    '_pytest',
+    'unittest',
+    'json',
+    're',
+    'os',
+    'xml',
+    'sitecustomize',
+    'usercustomize',
+  ),
   'something that Python imports in the place of the tests': `${file('tests/test_slugs/__init__.py', '')}${file('tests/__init__.py', ALWAYS)}cp /usr/lib/python3.11/lib-dynload/_json*.so tests/test_slugs.so`,
   'bytecode that is not compared with its source': bytecode(
     'tests/__pycache__/test_slugs.cpython-311.pyc',
-    'def test_length(): pass',
+    EMPTY_TESTS,
   ),
   'links in the place of folders': 'rm -rf tests; ln -s /tmp tests; ln -s /logs/verifier reports',
 };
@@ -197,7 +207,7 @@ import os
 for path in ("tests/test_slugs.py", "tests"):
     try: os.rename(path, path + ".old")
     except OSError: pass
-try: os.makedirs("tests", exist_ok=True); open("tests/test_slugs.py", "w").write("def test_length(): pass")
+try: os.makedirs("tests", exist_ok=True); open("tests/test_slugs.py", "w").write(${JSON.stringify(EMPTY_TESTS)})
 except OSError: pass`),
 };
 
@@ -236,108 +246,3 @@ test('tests named as pytest names them are run, graded in SWE-bench’s words, a
   });
   await work.close();
 }, 800_000);
-
-const RUNTESTS = `import argparse, os, sys, unittest
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from webby.test import Runner
-
-parser = argparse.ArgumentParser()
-parser.add_argument("modules", nargs="*")
-parser.add_argument("--verbosity", type=int)
-parser.add_argument("--parallel", type=int)
-options = parser.parse_args()
-sys.exit(bool(Runner(verbosity=options.verbosity).run_tests(options.modules)))
-`;
-const RUNNER = `import unittest
-
-
-class Runner:
-    def __init__(self, verbosity):
-        self.verbosity = verbosity
-
-    def run_tests(self, labels):
-        suite = unittest.defaultTestLoader.loadTestsFromNames(labels)
-        result = unittest.TextTestRunner(verbosity=self.verbosity).run(suite)
-        return len(result.failures) + len(result.errors)
-`;
-const FIELD = 'def clean(value):\n    return value.strip()\n';
-const OLD_FIELD_TESTS = `import unittest
-from webby.fields import clean
-
-
-class FieldTests(unittest.TestCase):
-    def test_strips(self):
-        self.assertEqual(clean(" a "), "a")
-`;
-const FIELD_TESTS = `${OLD_FIELD_TESTS}
-    def test_empty(self):
-        """Nothing but space is refused, and says so."""
-        with self.assertRaises(ValueError):
-            clean(" ")
-
-    def test_each(self):
-        for value in ["", "  "]:
-            with self.subTest(value=value), self.assertRaises(ValueError):
-                clean(value)
-`;
-const LABELS = {
-  FAIL_TO_PASS: ['Nothing but space is refused, and says so.', 'test_each (fields.tests.FieldTests)'],
-  PASS_TO_PASS: ['test_strips (fields.tests.FieldTests)'],
-};
-const SAID = [...LABELS.FAIL_TO_PASS, ...LABELS.PASS_TO_PASS].map((name) => `print("${name} ... ok")`).join('\n');
-const EMPTIED = FIELD_TESTS.replaceAll(/clean\((" "|value)\)/g, 'raise ValueError');
-
-/** A repository that brings its own runner has it graded too, as far as it is not among its tests. */
-const TRICKS: Record<string, string> = {
-  'a program of its own': file('tests/runtests.py', SAID),
-  'a runner that says so': file('webby/test.py', `${SAID}\n${RUNNER}`),
-  'a runner that ends': file('webby/test.py', `${SAID}\nimport os; os._exit(0)`),
-  'a result that takes failures for passes': file(
-    'webby/test.py',
-    `${RUNNER}
-unittest.TestResult.addFailure = unittest.TestResult.addError = lambda self, test, err: self.addSuccess(test)
-unittest.TextTestResult.addFailure = unittest.TextTestResult.addError = lambda self, test, err: self.addSuccess(test)`,
-  ),
-  'cases that never run': file(
-    'webby/fields.py',
-    `${FIELD}
-import unittest
-def run(self, result): result.startTest(self); result.addSuccess(self); result.stopTest(self)
-unittest.TestCase.run = run`,
-  ),
-  'modules in the place of the runner': `for m in unittest argparse runpy sitecustomize json; do ${END}; done`,
-  'a package in the place of the tests': file('tests/fields/tests/__init__.py', EMPTIED),
-  'bytecode that is not compared with its source': bytecode('tests/fields/__pycache__/tests.cpython-311.pyc', EMPTIED),
-};
-
-test('tests named as Django names them are run by the repository’s own program, and not to be faked', async () => {
-  const folder = await temporaryFolder();
-  const { dir: _dir, ...line } = await repository(folder, {
-    id: 'acme__webby-3',
-    repo: 'acme/webby',
-    before: {
-      'webby/__init__.py': '',
-      'webby/test.py': RUNNER,
-      'webby/fields.py': FIELD,
-      'tests/runtests.py': RUNTESTS,
-      'tests/fields/__init__.py': '',
-      'tests/fields/tests.py': OLD_FIELD_TESTS,
-    },
-    solution: {
-      'webby/fields.py': `${FIELD.replace('return', 'value =')}    if not value:\n        raise ValueError\n    return value\n`,
-    },
-    tests: { 'tests/fields/tests.py': FIELD_TESTS },
-    ...LABELS,
-  });
-  await world.import('webby', [line], ['--repositories', folder]);
-  expect(await world.checked('webby')).toMatchObject([{ state: 'offered', reason: null }]);
-  const work = await world.open('webby', 'acme__webby-3');
-  expect(await work.graded()).toMatchObject({
-    is_success: false,
-    passes: LABELS.PASS_TO_PASS,
-    failures: LABELS.FAIL_TO_PASS.toSorted(),
-  });
-  await nothingIsSolvedBy(work, TRICKS);
-  expect(await work.gradedAfter(apply(line))).toMatchObject({ is_success: true, resolution: 'RESOLVED_FULL' });
-  await work.close();
-}, 400_000);

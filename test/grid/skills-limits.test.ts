@@ -1,0 +1,181 @@
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createSkills } from '../../src/domains/grid/skills/index.ts';
+import type { HouseSkill } from '../../src/domains/grid/skills/skill.ts';
+import { nearestTck } from '../../src/domains/grid/money.ts';
+import { HOUR, SECOND } from '../../src/kernel/time.ts';
+import { createLog } from '../../src/platform/log.ts';
+import { machinesWorld } from '../machines/machines-world.ts';
+
+const SKILLS_FOLDER = join(import.meta.dirname, '../../skills');
+const HOSTILE: HouseSkill = {
+  id: 'hostile',
+  name: 'Hostile',
+  description: '',
+  category: 'analysis',
+  price: nearestTck(1),
+  example: {},
+  packages: {},
+};
+/** Long enough for a run on a host that is busy; what takes longer was made to. */
+const RUN_LIMIT_MS = 8 * SECOND;
+
+const world = machinesWorld();
+let programs: string;
+let skills: ReturnType<typeof createSkills>;
+
+const open = () =>
+  createSkills({
+    ...world,
+    db: world.database.db,
+    log: createLog({ level: 'silent' }),
+    place: world.host.driver.place,
+    search: undefined,
+    internalKey: undefined,
+    programs,
+    skills: [HOSTILE],
+    runLimitMs: RUN_LIMIT_MS,
+  });
+const run = (task: string, from = skills) => from.execute(world.op(), 'hostile', { task });
+const machines = async () => (await world.machines.list(world.op())).map(({ id }) => id);
+
+beforeAll(async () => {
+  programs = await mkdtemp(join(tmpdir(), 'freehold-programs-'));
+  for (const name of ['server.ts', 'run.ts', 'input.ts']) await cp(join(SKILLS_FOLDER, name), join(programs, name));
+  await cp(join(import.meta.dirname, 'hostile'), join(programs, 'hostile'), { recursive: true });
+});
+beforeEach(() => void (skills = open()));
+afterEach(async () => {
+  for (const id of await machines()) await world.machines.destroy(world.op(), id);
+});
+afterAll(() => rm(programs, { recursive: true, force: true }));
+
+describe('a run', { timeout: 120_000 }, () => {
+  test.each(['loop', 'hang'])(
+    'that does not end (%s) is a timeout after three tries, and holds up nobody',
+    async (task) => {
+      expect(await run('echo')).toMatchObject({ kind: 'done', attempts: 1 });
+      const before = await machines();
+      const endless = run(task);
+      const others = await Promise.all([run('echo'), run('echo'), run('echo')]);
+      expect(others.map(({ kind }) => kind)).toEqual(['done', 'done', 'done']);
+      expect(await endless).toMatchObject({ kind: 'timeout', attempts: 3 });
+      expect(await machines()).toEqual(before);
+    },
+  );
+
+  test.each(['crash', 'exit', 'memory', 'babble'])(
+    'that fails (%s) is tried three times, and ends alone',
+    async (task) => {
+      const [failing, other] = await Promise.allSettled([run(task), run('echo')]);
+      expect(failing).toMatchObject({ reason: { code: 'at_capacity', message: 'Skill not available' } });
+      expect(other).toMatchObject({ value: { kind: 'done' } });
+      const before = await machines();
+      expect(await run('echo')).toMatchObject({ kind: 'done', attempts: 1 });
+      expect(await machines()).toEqual(before);
+    },
+  );
+
+  test('leaves nothing for the next, whatever takes it over, and reaches nothing', async () => {
+    expect(await run('leave')).toMatchObject({ kind: 'done', result: [] });
+    const looked = await run('look');
+    expect(looked).toMatchObject({
+      kind: 'done',
+      attempts: 1,
+      result: { sleeping: '', root: false, killed: false, outside: false },
+    });
+    expect(await run('echo')).toMatchObject({ kind: 'done', attempts: 1 });
+  });
+
+  test('may have a large result, and none that is larger than anybody can use', async () => {
+    const large = await run('large');
+    const length = large.kind === 'done' ? String(large.result).length : 0;
+    expect([large.attempts, length]).toEqual([1, 3_500_000]);
+    expect(await run('tooLarge')).toMatchObject({ kind: 'refused', details: expect.stringContaining('too large') });
+  });
+
+  test('whose caller has gone is not tried again', async () => {
+    await run('echo');
+    const gone = AbortSignal.timeout(SECOND);
+    const left = skills.execute({ ...world.op(), signal: gone }, 'hostile', { task: 'hang' });
+    await expect(left).rejects.toThrow('timeout');
+  });
+});
+
+describe('the machine of a skill', { timeout: 120_000 }, () => {
+  test('is one, however many call it first in however many processes', async () => {
+    const other = open();
+    const replies = await Promise.all([run('echo'), run('echo', other), run('echo'), run('echo', other)]);
+    expect(replies.map(({ kind }) => kind)).toEqual(['done', 'done', 'done', 'done']);
+    expect(await machines()).toHaveLength(1);
+    const [{ purpose, network } = { purpose: '', network: '' }] = await world.machines.list(world.op());
+    expect({ purpose, network }).toEqual({ purpose: 'skill:hostile', network: 'none' });
+  });
+
+  test('is given back when nobody has called it for an hour, kept as long as somebody does, and made anew', async () => {
+    await run('echo');
+    const [first] = await machines();
+    world.clock.ahead = 0.75 * HOUR;
+    await run('echo');
+    world.clock.ahead = 1.5 * HOUR;
+    await world.machines.sweep(world.op());
+    expect(await machines()).toEqual([first]);
+    world.clock.ahead = 2 * HOUR;
+    await world.machines.sweep(world.op());
+    expect(await machines()).toEqual([]);
+    expect(await skills.standing(world.op(), 'hostile')).toBe('resting');
+    expect(await run('echo')).toMatchObject({ kind: 'done', attempts: 1 });
+  });
+
+  test('is another when the program is', async () => {
+    await run('echo');
+    const before = await machines();
+    const file = join(programs, 'hostile/more.txt');
+    await writeFile(file, 'more');
+    try {
+      expect(await run('echo', open())).toMatchObject({ kind: 'done', attempts: 1 });
+    } finally {
+      await rm(file);
+    }
+    const after = await machines();
+    expect(after).toHaveLength(1);
+    expect(after).not.toEqual(before);
+  });
+
+  test('that a process died over while it started it is started by another', async () => {
+    const died = world.op();
+    await world.database.db.transact((tx) =>
+      tx.query(
+        `insert into grid_skill_machines (skill, place, machine_id, version, state, state_at)
+         values ('hostile', $1, 'mch_00000000000000000000000000000000', 'any', 'starting', $2)`,
+        [world.host.driver.place, died.now],
+      ),
+    );
+    expect(await skills.standing(world.op(), 'hostile')).toBe('starting');
+    world.clock.ahead = 2 * 60 * SECOND;
+    expect(await run('echo')).toMatchObject({ kind: 'done', attempts: 1 });
+  });
+
+  test('that cannot be made leaves nothing, is told as failed, and is made at the next call', async () => {
+    const { machines: real } = world;
+    const full = { ...real, writeFile: () => Promise.reject(new Error('the disk is full')) };
+    const stuck = createSkills({
+      ...world,
+      machines: full,
+      db: world.database.db,
+      log: createLog({ level: 'silent' }),
+      place: world.host.driver.place,
+      search: undefined,
+      internalKey: undefined,
+      programs,
+      skills: [HOSTILE],
+    });
+    await expect(run('echo', stuck)).rejects.toMatchObject({ code: 'at_capacity', message: 'Skill not available' });
+    expect(await machines()).toEqual([]);
+    expect(await skills.standing(world.op(), 'hostile')).toBe('failed');
+    expect(await run('echo')).toMatchObject({ kind: 'done', attempts: 1 });
+    expect(await skills.probe(world.op(), 'hostile')).toBe('ready');
+  });
+});
