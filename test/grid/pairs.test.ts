@@ -13,8 +13,9 @@ import { complete, delivered, HOUR_MS, must, ordered, pair, type Ordered } from 
 const world = await startApis();
 const other = await startApis({ over: world });
 /** Passes the first output that it is shown and fails the next: two that judge at once come to different ends. */
-const program = await startReceiver((reply, _arrival, count) =>
-  void reply.writeHead(200).end(JSON.stringify({ result: count % 2 === 0 ? 'FAIL' : 'PASS' })),
+const program = await startReceiver(
+  (reply, _arrival, count) =>
+    void reply.writeHead(200).end(JSON.stringify({ result: count % 2 === 0 ? 'FAIL' : 'PASS' })),
 );
 afterAll(async () => {
   await program.close();
