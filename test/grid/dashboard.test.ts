@@ -25,10 +25,15 @@ afterAll(async () => {
   await world?.close();
 });
 
+/** Writes down the days that are due, as the sweep does. */
+async function takeDays(): Promise<void> {
+  const due = world.grid.sweeps.find(({ name }) => name === 'grid.take-day');
+  while (((await due?.runDue(systemOp(world.clock.now()))) ?? 0) > 0);
+}
+
 /** Does what is due on a day, and goes on to the next. */
 async function endDay(): Promise<void> {
-  const takeDay = world.grid.sweeps.find(({ name }) => name === 'grid.take-day');
-  while (((await takeDay?.runDue(systemOp(world.clock.now()))) ?? 0) > 0);
+  await takeDays();
   world.clock.advance(DAY_MS);
   await sweep(world);
 }
@@ -220,12 +225,23 @@ describe('of a grid that has traded for days', () => {
     const skill = await publish(sellers[0]!, { price: 7 });
     const { task_id: id } = must(await buyer.call('POST', '/v1/tasks/create', { skill_id: skill, input_data: {} }));
     must(await complete(sellers[0]!, id));
+    await takeDays();
     world.clock.advance(DAY_MS + HOUR_MS);
     const later = await open();
     expect(await later.page.getByText('1 escrow overdue to be settled').isVisible()).toBe(true);
     expect(await later.page.title()).toBe('⚠ The grid – Freehold');
     await later.close();
     await sweep(world);
+  });
+
+  test('what happened late yesterday is in its sums, though nobody has written it down', async () => {
+    world.clock.advance(DAY_MS - 1);
+    const { page, close } = await open();
+    const settled = await sum(
+      `select count(*)::int as count, sum(amount)::bigint as amount from grid_escrows where state = 'SETTLED'`,
+    );
+    expect(await figure(page, 'volume')).toBe(grouped(settled.amount));
+    await close();
   });
 
   test('it is loaded anew every minute, by the browser alone', async () => {

@@ -2,7 +2,7 @@ import type { NodeId } from '../../../kernel/ids.ts';
 import { BASIS_POINTS, tck, type Tck } from '../../../kernel/money.ts';
 import type { Db } from '../../../platform/db.ts';
 import { TAX_BASIS_POINTS } from '../money.ts';
-import { dayOf, timesOf, type Span } from './day.ts';
+import { dayOf, plusDays, timesOf, type Span } from './day.ts';
 
 /** Figures about the days of a span. Sandbox nodes are in none of them but their own. */
 
@@ -138,9 +138,10 @@ export async function indexFigures(db: Db, { first, last }: Span): Promise<Index
 
 export type TopNode = { id: NodeId; earned: Tck; sold: number; cri: number; founder: boolean };
 
-/** Who has earned most, from the days that were taken before the last one, and from that one as it is. */
+/** Who has earned most: of the last day and the one before as they are, of those before as they were taken. */
 export async function topSellers(db: Db, { first, last }: Span, limit: number): Promise<TopNode[]> {
-  const { from, to } = timesOf({ first: last, last });
+  const live = plusDays(last, -1);
+  const { from, to } = timesOf({ first: live, last });
   const rows = await db.query<{ id: NodeId; earned: bigint; sold: number; cri: string; founder: boolean }>(
     `with sales as (
        select node_id, earned, tasks_completed as sold from grid_node_days where day >= $1 and day < $2 and not sandbox
@@ -155,7 +156,7 @@ export async function topSellers(db: Db, { first, last }: Span, limit: number): 
       where not n.sandbox
       group by n.id having sum(s.earned) > 0
       order by sum(s.earned) desc, n.id limit $5`,
-    [first, last, from, to, limit],
+    [first, live, from, to, limit],
   );
   return rows.map(({ id, earned, sold, cri, founder }) => ({
     id,

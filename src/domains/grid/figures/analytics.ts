@@ -40,8 +40,10 @@ export async function analyse({ db, ledger }: GridWorld, op: Op, period: SpanNam
   return { period, span, nodes, work, skills, economy, tax, listed, index, days, trend, vault: vault.posted };
 }
 
-/** The days of a span that ends today: those before as they were taken, today as it is. */
+/** The days of a span that ends today: those before as they were taken, yesterday and today as they are. */
 export async function daysUpTo(db: Db, { first, last }: Span): Promise<DayFigures[]> {
-  const [taken, now] = await Promise.all([takenDays(db, { first, last: plusDays(last, -1) }), dayNow(db, last)]);
-  return [...taken, now];
+  // Yesterday is taken for the last time some minutes after it was over.
+  const live = [plusDays(last, -1), last].filter((day) => day >= first);
+  const before = { first, last: plusDays(last, -live.length) };
+  return [...(await takenDays(db, before)), ...(await Promise.all(live.map((day) => dayNow(db, day))))];
 }

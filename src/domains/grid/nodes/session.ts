@@ -56,12 +56,19 @@ async function recogniseKey(world: GridWorld, op: Op, credential: Credential, ot
     if (!isAppError(error, 'unauthenticated')) throw error;
     const node = await findNode(world.db, nodeId);
     if (!node?.active) throw new AppError('unauthenticated', GONE);
-    if (await adoptKey(world, op, node, secret)) return others(op, credential);
-    throw new AppError('unauthenticated', 'Authentication failed');
+    if (!(await adoptKey(world, op, node, secret))) throw refused();
+    return others(op, credential).catch((failure: unknown) => {
+      throw isAppError(failure, 'unauthenticated') ? refused() : failure;
+    });
   });
 }
 
-/** Makes a key of ours of one that another system has made. Its hash is checked once, for that takes its time. */
+const refused = (): AppError => new AppError('unauthenticated', 'Authentication failed');
+
+/**
+ * Makes a key of ours of one that another system has made. Its hash is checked once, for that takes its time. True where
+ * it may be one of ours now: without a hash another request may have made it so since it was looked for.
+ */
 async function adoptKey(
   { db, identity, limits }: GridWorld,
   op: Op,
@@ -69,7 +76,7 @@ async function adoptKey(
   secret: string,
 ): Promise<boolean> {
   const hash = await findKeyHash(db, id);
-  if (hash === undefined) return false;
+  if (hash === undefined) return true;
   const network = networkOf(op.address);
   await limits.refuseSpent(db, WRONG_SECRETS, network, op.now);
   if (!(await fitsHash(secret, hash))) {
