@@ -56,10 +56,16 @@ async function recogniseKey(world: GridWorld, op: Op, credential: Credential, ot
     if (!isAppError(error, 'unauthenticated')) throw error;
     const node = await findNode(world.db, nodeId);
     if (!node?.active) throw new AppError('unauthenticated', GONE);
-    if (await adoptKey(world, op, node, secret)) return others(op, credential);
-    throw new AppError('unauthenticated', 'Authentication failed');
+    // Where no hash is left, another request with this secret may have made a key of it a moment ago.
+    if ((await adoptKey(world, op, node, secret)) !== 'wrong')
+      return others(op, credential).catch((again: unknown) => {
+        throw isAppError(again, 'unauthenticated') ? wrongSecret() : again;
+      });
+    throw wrongSecret();
   });
 }
+
+const wrongSecret = (): AppError => new AppError('unauthenticated', 'Authentication failed');
 
 /** Makes a key of ours of one that another system has made. Its hash is checked once, for that takes its time. */
 async function adoptKey(
@@ -67,20 +73,20 @@ async function adoptKey(
   op: Op,
   { id, accountId }: Node,
   secret: string,
-): Promise<boolean> {
+): Promise<'adopted' | 'none' | 'wrong'> {
   const hash = await findKeyHash(db, id);
-  if (hash === undefined) return false;
+  if (hash === undefined) return 'none';
   const network = networkOf(op.address);
   await limits.refuseSpent(db, WRONG_SECRETS, network, op.now);
   if (!(await fitsHash(secret, hash))) {
     await limits.count(db, WRONG_SECRETS, network, op.now);
-    return false;
+    return 'wrong';
   }
-  return db.transact(async (tx) => {
+  await db.transact(async (tx) => {
     if (await takeKeyHash(tx, id, hash))
       await identity.adoptNodeKey(tx, op, { accountId, nodeId: id, secret: `bn_${id}_${secret}` });
-    return true;
   });
+  return 'adopted';
 }
 
 /** The caller as its node. Throws `unauthenticated` for an account that has none, and for one that is banned. */
