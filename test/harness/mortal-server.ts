@@ -37,7 +37,6 @@ export async function mortalServer(name: string, { cents }: { cents: number }): 
   const dataDir = await mkdtemp(join(tmpdir(), `freehold-${name}-`));
   const { first, last } = await freePorts(8);
   const me = await sshClient();
-  let token: string;
   const launched = () =>
     startServer({
       FREEHOLD_DATA_DIR: dataDir,
@@ -50,13 +49,12 @@ export async function mortalServer(name: string, { cents }: { cents: number }): 
     });
   let server = await launched();
   const start = async () => void (server = await launched());
+  const { user, accessToken: token } = (await request(server.url, 'POST', '/auth/register', { body: PERSON })).body;
   const call: MortalServer['call'] = (method, path, body) =>
     request(server.url, method, path, { key: token, ...(body !== undefined && { body }) });
   const machines = async (): Promise<unknown[]> =>
     (await request(server.url, 'GET', '/v1/admin/machines', { key: ADMIN_KEY })).body.machines;
-  const { body } = await request(server.url, 'POST', '/auth/register', { body: PERSON });
-  token = body.accessToken;
-  await credit(server.url, ADMIN_KEY, body.user.id, cents);
+  await credit(server.url, ADMIN_KEY, user.id, cents);
   return {
     dataDir,
     me,

@@ -16,21 +16,21 @@ const FREE = `(claimed_until is null or claimed_until < ${NOW})`;
 
 /**
  * Over a table with `claim`, `claimed_until` and `touched_at`, by the database's own clock, because the platform's can be
- * moved. `unsettled` says of which rows something is to be done, `rested` which of them may be taken up yet.
+ * moved. `unsettled` says of which rows something is to be done, `rested` which of them may be taken up yet; `read`
+ * answers what a query finds.
  */
-export const claimable = <Id extends string, Row extends object, Item>(
+export const claimable = <Id extends string, Item>(
   { table, unsettled, rested = 'true' }: { table: 'servers' | 'backups'; unsettled: string; rested?: string },
-  present: (row: Row) => Item,
+  read: (tx: Tx, query: string, values: unknown[]) => Promise<Item | undefined>,
 ): Claimable<Id, Item> => ({
-  claim: async (tx, id, claim, forMs) =>
-    (
-      await tx.query<Row>(
-        `update ${table} set claim = $2, claimed_until = ${ahead('$3')}, touched_at = ${NOW}
-          where id = $1 and ${unsettled} and ${FREE}
-          returning *`,
-        [id, claim, forMs],
-      )
-    ).map(present)[0],
+  claim: (tx, id, claim, forMs) =>
+    read(
+      tx,
+      `update ${table} set claim = $2, claimed_until = ${ahead('$3')}, touched_at = ${NOW}
+        where id = $1 and ${unsettled} and ${FREE}
+        returning *`,
+      [id, claim, forMs],
+    ),
   stay: async (tx, id, claim, forMs) =>
     void (await tx.query(`update ${table} set claimed_until = ${ahead('$3')} where id = $1 and claim = $2`, [
       id,

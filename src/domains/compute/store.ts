@@ -259,11 +259,11 @@ export const suspendedBefore = async (db: Db, before: Date, limit: number): Prom
   ).map(({ id }) => id);
 
 /** Servers whose machines do not yet agree with them. */
-export const unsettledServers = claimable<ServerId, ServerRow, Server>(
+export const unsettledServers = claimable<ServerId, Server>(
   {
     table: 'servers',
     unsettled: `(state in ('provisioning', 'destroying') or moving is not null
                  or (state = 'error' and not machine_removed) or (restored_from is not null and state <> 'destroyed'))`,
   },
-  serverOf,
+  async (tx, query, values) => only(await tx.query<ServerRow>(query, values)),
 );

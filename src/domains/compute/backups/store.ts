@@ -181,14 +181,14 @@ export async function isBeingRestored(db: Db, id: BackupId): Promise<boolean> {
 const REST = `interval '30 seconds'`;
 
 /** Backups that are to be made, or of which something is to be removed; what waits for room is left alone for a while. */
-export const unsettledBackups = claimable<BackupId, BackupRow, Backup>(
+export const unsettledBackups = claimable<BackupId, Backup>(
   {
     table: 'backups',
     unsettled: `(state = 'pending' or snapshot_id is not null
                  or (state in ('error', 'expired') and blob_key is not null))`,
     rested: `(waiting_since is null or state <> 'pending' or touched_at < clock_timestamp() - ${REST})`,
   },
-  backupOf,
+  async (tx, query, values) => only(await tx.query<BackupRow>(query, values)),
 );
 
 /** The same backup, locked, for who has it. Undefined where another has taken it over. */
