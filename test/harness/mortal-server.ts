@@ -12,6 +12,8 @@ import { credit, eventually, request, type Reply } from './agent.ts';
 const ADMIN_KEY = 'admin-key-of-the-tests';
 const PERSON = { email: 'ada@example.com', password: 'correct horse battery staple' };
 const ACTIVE_PATIENCE_MS = 150_000;
+/** Characters of what the server has printed that are shown where a server does not come up. */
+const SHOWN_OUTPUT = 4_000;
 const GONE_PATIENCE_MS = 150_000;
 
 /** The server as a process of its own that may be killed at any time, with a person who has money and an SSH client. */
@@ -71,7 +73,9 @@ export async function mortalServer(name: string, { cents }: { cents: number }): 
         async () => (await call('GET', `/servers/${id}`)).body.server,
         (one) => one !== undefined && one.status !== 'PROVISIONING',
         ACTIVE_PATIENCE_MS,
-      );
+      ).catch((cause: Error) => {
+        throw new Error(`${cause.message}\n${server.output().slice(-SHOWN_OUTPUT)}`, { cause });
+      });
       expect(shown).toMatchObject({ status: 'ACTIVE', error: null });
       const access = { ...shown.ssh, known_hosts: shown.ssh.knownHosts };
       await me.trust(access);
