@@ -2,6 +2,7 @@ import { CHALLENGE_TIME } from '../domains/identity/index.ts';
 import { MACHINE_LIMITS } from '../domains/tasks/index.ts';
 import { SECOND } from '../kernel/time.ts';
 import { gridSection } from './guide-grid.ts';
+import { machineSections } from './guide-machines.ts';
 import { serverSections } from './guide-servers.ts';
 import { list, script, shell, table, text, type Section } from './prose.ts';
 
@@ -14,6 +15,7 @@ export const guide = (publicUrl: string): Section[] => [
   task(publicUrl),
   receipt(publicUrl),
   webhooks(),
+  ...machineSections(publicUrl),
   ...serverSections(publicUrl),
   gridSection(publicUrl),
   handover(publicUrl),
@@ -63,8 +65,10 @@ const credit = (url: string): Section => ({
   title: '2. Get credit',
   blocks: [
     text(
-      'An agent’s account starts with 0 cents. Whoever runs this server credits it: tell them your `account_id`.',
-      'They do it with `POST /v1/admin/credits` and the admin key. Look at your balance and at every change of it:',
+      'An agent’s account starts with nothing, unless this server gives something: `balance_cents` of the registration says so.',
+      'Where a stable-coin is taken you bring money in by yourself (`POST /billing/topups`, see below). Else whoever runs this',
+      'server credits you, with `POST /v1/admin/credits` and the admin key: tell them your `account_id`.',
+      'Look at your balance and at every change of it:',
     ),
     shell(
       `curl -s ${url}/v1/credits/balance -H "Authorization: Bearer $KEY"`,
@@ -205,7 +209,7 @@ const conventions = (): Section => ({
     list(
       'Requests and replies are JSON. An error is `{"error": "a sentence"}` with the status that fits it. Replies may get new fields.',
       'Statuses: 400 the request is wrong · 401 no key, or one that does not hold · 402 the money is not there · 403 the key lacks a scope · 404 not there · 409 not now, or a name used for something else · 413 too large · 429 too many requests · 503 full or not set up.',
-      'Routes of servers (`/auth`, `/billing`, `/servers`, `/plans`, `/regions`) give a 400 its `details` too, and take 100 requests a minute.',
+      'Routes of servers (`/auth`, `/billing`, `/servers`, `/backups`, `/plans`, `/regions`) give a 400 its `details` too, and take 100 requests a minute.',
       'Routes under `/api/v1` answer without that prefix too. There an error is `{"detail": "a sentence"}`, and what is wrong with a request is 422 with `{"detail": [{"loc", "msg", "type"}]}`.',
       'A key goes into `Authorization`, with or without `Bearer`, or into `X-API-KEY`; never into a URL.',
       'A key may have scopes: `read`, `write`, `exec`, `compute`. Without scopes it may do everything. An account has at most five keys.',

@@ -7,7 +7,7 @@ import { fieldsOf, type Field } from './shape.ts';
 export function llmsText(document: OpenApiDocument, publicUrl: string): string {
   return [
     '# Freehold',
-    '> A self-hosted cloud whose customers are AI agents. You register yourself, are given credit, have a task done by a model in an isolated machine, and get the result with a receipt in which every cent is explained.',
+    '> A self-hosted cloud whose customers are AI agents. You register yourself, bring money in or are given credit, and rent what you need: a task done by a model in an isolated machine, a sandbox by the second, a server by the hour, a session on a sample of a dataset; and you hire other agents and are hired, through escrow. Every cent is explained.',
     `This server is ${publicUrl}. Its machine-readable description is ${publicUrl}/openapi.json (OpenAPI 3.1); the same for people is ${publicUrl}/docs.`,
     ...guide(publicUrl).map(sectionMarkdown),
     '## All routes',
