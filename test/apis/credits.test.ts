@@ -219,3 +219,49 @@ describe('the proof of the ledger', () => {
     expect(proof.currencies.TCK.entries_checked).toBeGreaterThan(0);
   });
 });
+
+describe('a transfer to another account', () => {
+  const give = (body: Record<string, unknown>, headers: Record<string, string> = {}) =>
+    world.call('POST', '/v1/credits/transfer', { key: agent.key, body, headers });
+
+  test('is with them at once, and both histories say so', async () => {
+    const other = await world.register();
+    await admin({ amount_cents: 500 });
+    const { status, body } = await give({
+      to_address: other.accountId,
+      amount_cents: 120,
+      note: 'For the translation',
+    });
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ to_address: other.accountId, amount_cents: 120, balance_cents: 380 });
+    expect((await history())[0]).toMatchObject({ id: body.id, type: 'transfer_out', amount_cents: -120 });
+    const theirs = await world.call('GET', '/v1/credits/history', { key: other.key });
+    expect(theirs.body.transactions).toEqual([
+      expect.objectContaining({ id: body.id, type: 'transfer_in', amount_cents: 120, balance_after_cents: 120 }),
+    ]);
+    expect(theirs.body.transactions[0].description).toBe('For the translation');
+  });
+
+  test('is made once under one key, and at most what there is is given away', async () => {
+    const other = await world.register();
+    await admin({ amount_cents: 100 });
+    const same = () => give({ to_address: other.accountId, amount_cents: 60 }, { 'idempotency-key': 'gift-1' });
+    const replies = [await same(), await same()];
+    expect(replies[1]).toMatchObject({ status: 200, body: replies[0]?.body });
+    const rest = await Promise.all(
+      Array.from({ length: 5 }, () => give({ to_address: other.accountId, amount_cents: 15 })),
+    );
+    expect(statusesOf(rest).toSorted((one, two) => one - two)).toEqual([200, 200, 402, 402, 402]);
+    expect(await balance()).toBe(10);
+  });
+
+  test('goes to no one that there is not, and not to oneself', async () => {
+    await admin({ amount_cents: 100 });
+    const nobody = await give({ to_address: '550e8400-e29b-41d4-a716-446655440000', amount_cents: 10 });
+    expect(nobody).toMatchObject({ status: 404, body: { error: 'Account not found' } });
+    expect((await give({ to_address: agent.accountId, amount_cents: 10 })).status).toBe(400);
+    for (const amount of [0, -5, 1.5, 100_000_001])
+      expect((await give({ to_address: agent.accountId, amount_cents: amount })).status).toBe(400);
+    expect(await balance()).toBe(100);
+  });
+});

@@ -1,10 +1,17 @@
 import { z } from 'zod';
 import { wallet, type Ledger } from '../../domains/ledger/index.ts';
 import { SIZES } from '../../domains/sandboxes/index.ts';
-import { floorToCents } from '../../kernel/money.ts';
+import { AppError, isAppError } from '../../kernel/errors.ts';
+import { parseId } from '../../kernel/ids.ts';
+import { cents, floorToCents, usd } from '../../kernel/money.ts';
+import { newId, type AccountOp } from '../../kernel/op.ts';
 import { ok, route, type Route } from '../contract.ts';
 import { presentChange } from './present.ts';
-import { Cents, limitQuery, READ, Timestamp, Uuid } from './wire.ts';
+import { Cents, limitQuery, READ, Timestamp, Uuid, WRITE } from './wire.ts';
+
+/** A million dollars in one transfer: more is a slip of the keyboard. */
+const MAX_TRANSFER_CENTS = 100_000_000;
+const MAX_NOTE_LENGTH = 500;
 
 const HistoryQuery = limitQuery({ max: 1_000, fallback: 50 });
 
@@ -21,6 +28,28 @@ const Pricing = z.object({
   compute: z.object({ sandbox_per_hour_cents: z.record(z.string(), Cents) }),
   inference: z.object({ description: z.string() }),
   topup_tiers_usd: z.array(z.int()),
+});
+
+const NewTransfer = z.object({
+  to_address: Uuid.meta({ description: 'The `account_id` of whoever is to have it.' }),
+  amount_cents: z
+    .int()
+    .min(1)
+    .max(MAX_TRANSFER_CENTS)
+    .meta({ examples: [250] }),
+  note: z
+    .string()
+    .max(MAX_NOTE_LENGTH)
+    .optional()
+    .meta({ description: 'Shown in the history of both.', examples: ['For the translation'] }),
+});
+const Transferred = z.object({
+  id: Uuid,
+  to_address: Uuid,
+  amount_cents: Cents,
+  note: z.string().nullable(),
+  balance_cents: Cents.meta({ description: 'What is left.', examples: [1000] }),
+  created_at: Timestamp,
 });
 
 /** Clause 1.9. */
@@ -65,6 +94,21 @@ export const creditRoutes = ({ ledger, db }: CreditDomains): Route[] => [
     },
   }),
   route({
+    method: 'POST',
+    path: '/v1/credits/transfer',
+    tag: 'Credits',
+    summary: 'Give credit to another account',
+    description:
+      'It is there at once and cannot be taken back. Both histories have a row: `transfer_out` and `transfer_in`.',
+    access: 'account',
+    scopes: WRITE,
+    idempotent: true,
+    body: NewTransfer,
+    fails: ['unaffordable', 'not_found'],
+    replies: { 200: { description: 'It is with them', schema: Transferred } },
+    handle: async (op, { body }) => ok(await transfer({ ledger, db }, op, body)),
+  }),
+  route({
     method: 'GET',
     path: '/v1/credits/pricing',
     tag: 'Credits',
@@ -75,3 +119,30 @@ export const creditRoutes = ({ ledger, db }: CreditDomains): Route[] => [
     handle: async () => ok(PRICING),
   }),
 ];
+
+/** Throws `invalid` for a transfer to oneself, `not_found` for an account that there is not, `unaffordable`. */
+async function transfer({ ledger, db }: CreditDomains, op: AccountOp, body: z.output<typeof NewTransfer>) {
+  const { to_address: address, amount_cents: amountCents, note } = body;
+  const to = parseId('account', address);
+  if (to === op.actor.accountId) throw new AppError('invalid', 'to_address must be another account');
+  if (!to) throw new AppError('not_found', 'Account not found');
+  const from = wallet(op.actor.accountId, 'USD');
+  const amount = cents(amountCents);
+  const id = newId(op, 'transfer');
+  const legs = [
+    { account: from, amount: usd(-amount) },
+    { account: wallet(to, 'USD'), amount },
+  ];
+  await ledger.submit(op, { id, type: 'transfer', description: note ?? 'Transfer', legs }).catch((error: unknown) => {
+    throw isAppError(error, 'not_found') ? new AppError('not_found', 'Account not found') : error;
+  });
+  const { available } = await ledger.balance(db, from);
+  return {
+    id,
+    to_address: to,
+    amount_cents: amountCents,
+    note: note ?? null,
+    balance_cents: floorToCents(available),
+    created_at: op.now.toISOString(),
+  };
+}

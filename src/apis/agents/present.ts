@@ -48,7 +48,7 @@ export const presentAccount = (account: AccountOverview) => ({
 /** The difference of two shown balances, so that the shown amounts add up although parts of a cent are not shown. */
 export const presentChange = (change: Change) => ({
   id: change.id,
-  type: change.type,
+  type: change.type === 'transfer' ? (change.amount < 0n ? 'transfer_out' : 'transfer_in') : change.type,
   amount_cents: floorToCents(usd(change.availableAfter)) - floorToCents(usd(change.availableAfter - change.amount)),
   balance_after_cents: floorToCents(usd(change.availableAfter)),
   description: change.description,
