@@ -106,7 +106,7 @@ async function wireDomains(ground: Ground) {
     secret: installation.secret,
     adminKey: installation.adminKey,
     github: config.github && { ...config.github, send: githubFetch.send },
-    onAccountOpened: walletOpener(ledger, config.agentBonusCents),
+    onAccountOpened: walletOpener(ledger, config.welcome),
   });
   const onMachines = await wireMachines(ground);
   const { machines, images, ssh, place } = onMachines;
@@ -162,16 +162,22 @@ const searchEngine = (url: string | undefined) =>
     ? undefined
     : { url, send: createFetch({ privateAddresses: 'allowed', maxReplyBytes: MAX_SEARCH_REPLY_BYTES }).send };
 
-/** A new account has its wallets, and in them what the operator gives to every agent. */
+/** Cents that the operator gives, by how an account was opened. */
+export type Welcome = { challenge: number; github: number };
+
+/**
+ * A new account has its wallets, and in them what the operator gives. An e-mail address that nobody has looked at costs
+ * nothing to make up, and a sum of primes little: whoever has one has proved nothing. GitHub logs nobody in whose address
+ * it has not verified.
+ */
 export const walletOpener =
-  (ledger: Ledger, agentBonusCents: number): IdentityDeps['onAccountOpened'] =>
+  (ledger: Ledger, welcome: Welcome): IdentityDeps['onAccountOpened'] =>
   async (tx, op, accountId, by) => {
     await ledger.openWallet(tx, accountId);
-    // An e-mail address costs nothing to make up, and a sum of primes little: whoever has one has proved nothing.
-    if (agentBonusCents === 0 || by === 'email' || by === 'node') return;
-    const amount = cents(agentBonusCents);
+    const amount = cents(by === 'email' || by === 'node' ? 0 : welcome[by]);
+    if (amount === 0n) return;
     await ledger.transfer(tx, op, {
-      id: newId(op, 'transfer', 'agent bonus'),
+      id: newId(op, 'transfer', 'welcome'),
       type: 'deposit',
       description: 'Welcome',
       legs: [

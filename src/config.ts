@@ -23,7 +23,14 @@ const LEAST_FREE_PORT = 1_024;
 const NAME = /^(?=.{1,190}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/;
 const ROLES = ['api', 'worker', 'all'];
 /** A thousand dollars for whoever solves a puzzle: more is a slip of the keyboard. */
-const MAX_AGENT_BONUS_CENTS = 100_000;
+const MAX_BONUS_CENTS = 100_000;
+const bonus = (fallback: string) =>
+  z
+    .string()
+    .regex(/^\d{1,6}$/, { error: `must be cents from 0 to ${MAX_BONUS_CENTS}` })
+    .default(fallback)
+    .transform(Number)
+    .refine((cents) => cents <= MAX_BONUS_CENTS, { error: `must be cents from 0 to ${MAX_BONUS_CENTS}` });
 
 /** A thousand blocks are hours on the slowest chain. */
 const MAX_CONFIRMATIONS = 1_000;
@@ -102,12 +109,8 @@ const Settings = z
       .refine((size) => size <= MAX_POOL_SIZE, { error: `must be a number from 0 to ${MAX_POOL_SIZE}` }),
     FREEHOLD_ADMIN_KEY: secret.optional(),
     FREEHOLD_RATE_LIMITS: onOff('on'),
-    FREEHOLD_AGENT_BONUS_CENTS: z
-      .string()
-      .regex(/^\d{1,6}$/, { error: `must be cents from 0 to ${MAX_AGENT_BONUS_CENTS}` })
-      .default('0')
-      .transform(Number)
-      .refine((cents) => cents <= MAX_AGENT_BONUS_CENTS, { error: `must be cents from 0 to ${MAX_AGENT_BONUS_CENTS}` }),
+    FREEHOLD_AGENT_BONUS_CENTS: bonus('0'),
+    FREEHOLD_SIGNUP_BONUS_CENTS: bonus('500'),
     FREEHOLD_REPORT_POLICY: oneOf('distinct', 'direct').default('distinct'),
     FREEHOLD_LEVEL_GATES: onOff('off'),
     FREEHOLD_ADMIN_SYNC_TOKEN: secret.optional(),
@@ -293,7 +296,7 @@ function present(settings: z.output<typeof Settings>) {
     secret: settings.FREEHOLD_SECRET,
     adminKey: settings.FREEHOLD_ADMIN_KEY,
     rateLimits: settings.FREEHOLD_RATE_LIMITS,
-    agentBonusCents: settings.FREEHOLD_AGENT_BONUS_CENTS,
+    welcome: { challenge: settings.FREEHOLD_AGENT_BONUS_CENTS, github: settings.FREEHOLD_SIGNUP_BONUS_CENTS },
     grid: {
       reportPolicy: settings.FREEHOLD_REPORT_POLICY,
       levelGates: settings.FREEHOLD_LEVEL_GATES === 'on',

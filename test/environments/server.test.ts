@@ -9,7 +9,7 @@ const server = await testServer({
   GITHUB_CLIENT_ID: clientId,
   GITHUB_CLIENT_SECRET: clientSecret,
   FREEHOLD_GITHUB_URL: github.url,
-  FREEHOLD_AGENT_BONUS_CENTS: '25',
+  FREEHOLD_SIGNUP_BONUS_CENTS: '25',
 });
 afterAll(async () => {
   await server.stop();

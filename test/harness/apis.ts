@@ -81,6 +81,7 @@ export type TestApis = {
 type Options = {
   limits?: RequestLimits;
   agentBonusCents?: number;
+  signupBonusCents?: number;
   /** Whether the operator may move the clock. */
   testClock?: boolean;
   /** The OAuth app that people log in with. */
@@ -101,6 +102,7 @@ export async function startApis(options: Options = {}): Promise<TestApis> {
   const {
     limits = noRequestLimits,
     agentBonusCents = 0,
+    signupBonusCents = 0,
     testClock = true,
     github,
     reportPolicy = 'distinct',
@@ -114,7 +116,18 @@ export async function startApis(options: Options = {}): Promise<TestApis> {
   assert(db && ownerUrl !== undefined, 'there is a database');
   const secret = Buffer.alloc(32, 9);
   const clock = shiftedClock();
-  const domains = await wire({ db, limits, agentBonusCents, github, secret, clock, reportPolicy, levelGates, evm });
+  const domains = await wire({
+    db,
+    limits,
+    agentBonusCents,
+    signupBonusCents,
+    github,
+    secret,
+    clock,
+    reportPolicy,
+    levelGates,
+    evm,
+  });
   const movable = testClock
     ? { advance: async (ms: number) => (clock.advance(ms), { now: clock.now(), jobsRun: 0 }) }
     : undefined;
@@ -175,6 +188,7 @@ type Ground = {
   db: Database;
   limits: RequestLimits;
   agentBonusCents: number;
+  signupBonusCents: number;
   github: IdentityDeps['github'];
   secret: Buffer;
   clock: Clock;
@@ -185,10 +199,11 @@ type Ground = {
 
 /** The domains as the application wires them, on a host where no machine runs and with nobody who takes up tasks. */
 async function wire(ground: Ground) {
-  const { db, limits, agentBonusCents, github, secret, clock, reportPolicy, levelGates, evm } = ground;
+  const { db, limits, agentBonusCents, signupBonusCents, github, secret, clock, reportPolicy, levelGates, evm } =
+    ground;
   const log = createLog({ level: 'fatal' });
   const ledger = createLedger({ db });
-  const onAccountOpened = walletOpener(ledger, agentBonusCents);
+  const onAccountOpened = walletOpener(ledger, { challenge: agentBonusCents, github: signupBonusCents });
   const identity = createIdentity({ db, limits, secret, adminKey: ADMIN_KEY, github, onAccountOpened });
   const machines = createMachines({ db, driver: listedMachines(), clock, log });
   const shelf = await openShelf({ dataDir: IMAGES_DIR, cacheDir: IMAGES_DIR });
