@@ -113,6 +113,23 @@ const SECURITY_SCHEMES = {
     description: 'The same key in a header of its own.',
   },
   adminKey: { type: 'http', scheme: 'bearer', description: 'The key of whoever runs this server.' },
+  programToken: {
+    type: 'http',
+    scheme: 'bearer',
+    description: 'A token that the operator gives to a program of theirs.',
+  },
+  internalKey: {
+    type: 'apiKey',
+    in: 'header',
+    name: 'X-INTERNAL-API-KEY',
+    description: 'The key of programs that whoever runs this server trusts.',
+  },
+};
+
+/** What says of each header in which a program shows its secret how that is done. */
+const PROGRAM_SCHEMES: Record<string, keyof typeof SECURITY_SCHEMES> = {
+  authorization: 'programToken',
+  'x-internal-api-key': 'internalKey',
 };
 
 const errorName = (api: Api): string => `${pascal(api.name)}Error`;
@@ -157,7 +174,9 @@ const pascal = (text: string): string =>
     .join('');
 
 /** Any one of the scopes is enough, in either header. */
-function security({ access, scopes, recognises }: Route): Record<string, string[]>[] {
+function security({ access, scopes, recognises, secret }: Route): Record<string, string[]>[] {
+  const program = secret && PROGRAM_SCHEMES[secret.header];
+  if (program) return [{ [program]: [] }];
   if (access === 'public') return recognises ? [{}, { apiKey: [] }, { apiKeyHeader: [] }] : [];
   if (access !== 'account') return [{ adminKey: [] }];
   const alternatives = scopes?.map((scope) => [scope]) ?? [[]];

@@ -58,6 +58,9 @@ function routeMarkdown(method: string, path: string, operation: Operation): stri
 export function accessText({ security }: Operation): string {
   const [first] = security;
   if (!first) return 'No key needed.';
+  if (Object.keys(first).length === 0) return 'No key needed; with one it is done for its account.';
+  if ('internalKey' in first) return 'For programs of whoever runs this server: needs `X-INTERNAL-API-KEY`.';
+  if ('programToken' in first) return 'For programs of whoever runs this server: needs their token.';
   if ('adminKey' in first) return 'For whoever runs this server: needs the admin key.';
   const scopes = [...new Set(security.flatMap((alternative) => Object.values(alternative).flat()))];
   return scopes.length === 0

@@ -32,6 +32,19 @@ describe('/llms.txt', () => {
       expect([path, routes.some((route) => route.method === method && fits(route.path, path))]).toEqual([path, true]);
   });
 
+  test('says of each route who may call it', async () => {
+    const text = await (await get('/llms.txt')).text();
+    const access = (route: string) => text.split(`#### ${route}\n`)[1]?.split('\n')[0];
+    expect(access('POST /v1/node/register')).toContain('No key needed; with one it is done for its account.');
+    expect(access('POST /api/v1/skills/{skill_id}/execute')).toContain('needs `X-INTERNAL-API-KEY`');
+    expect(access('POST /api/v1/admin/sync/node')).toContain('needs their token');
+    expect(access('GET /v1/auth/challenge')).toContain('No key needed.');
+    expect(access('POST /v1/credits/transfer')).toContain('Needs a key; one with scopes needs `write`.');
+    const document = await (await get('/openapi.json')).json();
+    expect(document.paths['/api/v1/skills/{skill_id}/execute'].post.security).toEqual([{ internalKey: [] }]);
+    expect(document.components.securitySchemes.internalKey.name).toBe('X-INTERNAL-API-KEY');
+  });
+
   test('names this server by the address that clients use', async () => {
     const text = await (await get('/llms.txt')).text();
     expect(text).toContain('curl -s https://freehold.test/v1/auth/challenge');
