@@ -25,7 +25,7 @@ let stranger: SshClient;
 beforeAll(async () => {
   await prepareTestHost();
   const { first, last } = await freePorts(8);
-  server = await testServer({ FREEHOLD_SSH_PORTS: `${first}-${last}` });
+  server = await testServer({ FREEHOLD_SSH_PORTS: `${first}-${last}`, FREEHOLD_REGION: 'fra' });
   const person = { email: 'ada@example.com', password: 'correct horse battery staple' };
   const { body } = await request(server.url, 'POST', '/auth/register', { body: person });
   token = body.accessToken;
@@ -208,6 +208,12 @@ describe('a server with a key', () => {
     );
     await call('DELETE', `/servers/${made.id}`);
   }, 120_000);
+});
+
+test('the region where this host stands is told to be real, and no other is', async () => {
+  const { regions } = (await call('GET', '/regions')).body;
+  const real = regions.filter((region: { real: boolean }) => region.real);
+  expect(real.map(({ id }: { id: string }) => id)).toEqual(['fra']);
 });
 
 describe('a server without a key', () => {
