@@ -71,6 +71,11 @@ describe('settings', () => {
       ]);
   });
 
+  test('a search engine is named without a login, which would never be sent', () =>
+    expect(problemsOf({ FREEHOLD_SEARCH_URL: 'https://me:secret@search.example.com' })).toEqual([
+      'FREEHOLD_SEARCH_URL must be without a user name or password',
+    ]));
+
   test('the domain of apps is a name beside the server’s own, never one that holds it', () => {
     expect(readConfig({ FREEHOLD_APPS_DOMAIN: 'Apps.Example.COM' }).appsDomain).toBe('apps.example.com');
     for (const domain of ['localhost', '127.0.0.1', 'a..b', '-a.com', 'a b', '*.a.com'])

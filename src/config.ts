@@ -10,6 +10,8 @@ const url = (protocols: string[]) =>
     error: `must be a URL with ${protocols.join(' or ')}`,
   });
 const httpUrl = url(['http:', 'https:']);
+/** What we ask takes none in its address. Whatever is no URL has been said to be none. */
+const hasNoLogin = (text: string): boolean => !URL.parse(text)?.username && !URL.parse(text)?.password;
 const withoutSlash = (text: string): string => text.replace(/\/+$/, '');
 const oneOf = <const Choice extends string>(...choices: Choice[]) =>
   z.enum(choices, { error: `must be one of ${choices.join(', ')}` });
@@ -115,7 +117,10 @@ const Settings = z
     FREEHOLD_LEVEL_GATES: onOff('off'),
     FREEHOLD_ADMIN_SYNC_TOKEN: secret.optional(),
     FREEHOLD_INTERNAL_KEY: secret.optional(),
-    FREEHOLD_SEARCH_URL: httpUrl.transform(withoutSlash).optional(),
+    FREEHOLD_SEARCH_URL: httpUrl
+      .refine(hasNoLogin, { error: 'must be without a user name or password' })
+      .transform(withoutSlash)
+      .optional(),
     FREEHOLD_TEST_CLOCK: onOff('off'),
     FREEHOLD_ALLOW_PRIVATE_WEBHOOKS: onOff('off'),
     FREEHOLD_TRUST_PROXY: z.string().optional(),
@@ -129,9 +134,7 @@ const Settings = z
     FREEHOLD_OPENAI_COMPATIBLE_URL: httpUrl.optional(),
     FREEHOLD_OPENAI_COMPATIBLE_KEY: z.string().min(1).optional(),
     FREEHOLD_EVM_RPC_URL: httpUrl
-      .refine((text) => !new URL(text).username && !new URL(text).password, {
-        error: 'must be without a user name or password: a key belongs into its path',
-      })
+      .refine(hasNoLogin, { error: 'must be without a user name or password: a key belongs into its path' })
       .optional(),
     FREEHOLD_EVM_TOKEN: z
       .string()

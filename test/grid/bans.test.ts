@@ -120,11 +120,19 @@ describe('under the distinct policy', () => {
     admin('POST', `/v1/admin/reports/review?report_id=${id}&verdict=${verdict}`);
   const nodes = (count: number) => Promise.all(Array.from({ length: count }, () => registerNode(world)));
 
-  /** A node that three honest reporters have ended, with its reports. */
-  async function banned() {
+  /** A node that the third of three honest reporters ends. */
+  async function nearlyBanned() {
     const [accused, seller, ...reporters] = (await nodes(5)) as [TestNode, TestNode, ...TestNode[]];
     await trade(world, ...reporters.map((buyer): [TestNode, TestNode] => [buyer, seller]));
-    for (const reporter of reporters) must(await report(reporter, accused));
+    const [last, ...first] = reporters.toReversed() as [TestNode, ...TestNode[]];
+    for (const reporter of first) must(await report(reporter, accused));
+    return { accused, reporters, endIt: async () => must(await report(last, accused)) };
+  }
+
+  /** A node that three honest reporters have ended, with its reports. */
+  async function banned() {
+    const { accused, reporters, endIt } = await nearlyBanned();
+    await endIt();
     return { accused, reporters };
   }
 
@@ -162,6 +170,23 @@ describe('under the distinct policy', () => {
     });
     expect((await accused.call('GET', '/v1/node/me')).body).toMatchObject({ balance_tck: '100.00', active: true });
     expect((await review(first.report_id, 'dismiss')).body.detail).toBe('This report was reviewed before');
+    await expectSound(world);
+  });
+
+  test('what the sweep confiscates after a ban is given back with the rest', async () => {
+    const { accused, endIt } = await nearlyBanned();
+    const bounty = await offer(accused);
+    const setState = (state: string, at: Date | null) =>
+      world.db.query(`update grid_bounties set state = $2, ended_at = $3 where id = $1`, [bounty, state, at]);
+    // As one of more bounties than a ban ends at once.
+    await setState('cancelled', world.clock.now());
+    expect((await endIt()).confiscated_balance).toBe('80.00');
+    await setState('open', null);
+    expect(await expire(world)).toMatchObject({ expired: 1, failed: 0 });
+    const { reports } = await reportsOn(accused);
+    expect(reports[0]).toMatchObject({ confiscated: '100.00' });
+    expect(must(await review(reports[1].report_id, 'dismiss')).returned_balance).toBe('100.00');
+    expect(await balanceOf(world, accused)).toBe(100);
     await expectSound(world);
   });
 

@@ -197,6 +197,8 @@ describe('each runs on real input:', { timeout: 120_000 }, () => {
       },
     });
     expect((await execute('google_search', {})).body).toMatchObject({ success: false, details: 'query is required' });
+    for (const input of [{ query: '雲'.repeat(300) }, { query: 'a', site: 'a'.repeat(3_000) }])
+      expect((await execute('google_search', input)).body).toMatchObject({ details: 'query is too long', attempts: 1 });
   });
 
   test('in a machine of its own, which everybody who calls shares', async () => {

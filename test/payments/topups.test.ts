@@ -78,6 +78,29 @@ describe('a payment', () => {
     expect(await world.available(account)).toBe(7n * USDC);
   });
 
+  test('that is on the chain while its address is watched is credited, also where it settles after that', async () => {
+    const account = await world.account();
+    const topup = await world.asked(account);
+    world.clock.advance(31 * DAY - MINUTE);
+    await world.coin.pay(topup.address, 7n * USDC);
+    await world.look();
+    expect(await state(topup)).toBe('confirming');
+    world.clock.advance(2 * MINUTE);
+    await world.node.mine(CONFIRMATIONS);
+    await world.look();
+    expect(await state(topup)).toBe('paid');
+    expect(await world.available(account)).toBe(7n * USDC);
+  });
+
+  test('of nothing, which anybody can make in any name, is none', async () => {
+    const topup = await world.asked(await world.account());
+    await world.coin.pay(topup.address, 0n);
+    await world.node.mine(CONFIRMATIONS);
+    await world.look();
+    expect(await state(topup)).toBe('pending');
+    expect(await world.facts(topup.id)).toEqual(['topup.requested']);
+  });
+
   test('of another coin to the same address is nothing', async () => {
     const account = await world.account();
     const topup = await world.asked(account);

@@ -31,6 +31,9 @@ const BAD_DAYS: [string, Parameters<typeof trickWith>[0]][] = [
 ];
 const trickWith = (trick: NonNullable<typeof world.between.trick>) => void (world.between.trick = trick);
 
+const highest = (method: string) =>
+  method === 'eth_getBlockByNumber' ? { number: `0x${'f'.repeat(64)}`, hash: WORD } : '0x7a69';
+
 /** A payment of a million dollars to an address that nobody has asked about. */
 const lie = () => ({
   address: world.coin.address,
@@ -77,6 +80,23 @@ test('a node that refuses wide ranges is asked about narrow ones', async () => {
   expect(await world.available(account)).toBe(USDC);
 });
 
+test('a provider with a node that is behind: payments in blocks that it did not have are found when they are read again', async () => {
+  const account = await world.account();
+  const topup = await world.asked(account);
+  await world.coin.pay(topup.address, USDC);
+  await world.node.mine(CONFIRMATIONS);
+  trickWith((question) => (question.method === 'eth_getLogs' ? answer(question, []) : undefined));
+  await world.look();
+  expect(await world.available(account)).toBe(0n);
+  world.between.trick = undefined;
+  await world.node.mine(1);
+  await world.look();
+  expect(await world.available(account)).toBe(USDC);
+  await world.node.mine(1);
+  await world.look();
+  expect(await world.available(account)).toBe(USDC);
+});
+
 test('another chain behind the same address is refused loudly: nothing is asked for, read or credited', async () => {
   const account = await world.account();
   const topup = await world.asked(account);
@@ -117,6 +137,7 @@ test('a node that has been set back says nothing of what it has forgotten', asyn
 
 test.each<[string, Parameters<typeof trickWith>[0]]>([
   ['is silent', () => 'silence'],
+  ['is at a block that no chain has', (question) => answer(question, highest(question.method))],
   ['is another chain’s', (question) => (question.method === 'eth_call' ? answer(question, '0x') : undefined)],
   ['describes no coin', (question) => (question.method === 'eth_call' ? answer(question, WORD) : undefined)],
 ])('a top-up is refused with 503 and no address while the node or the contract %s', async (_what, trick) => {

@@ -30,7 +30,9 @@ const Hash = z
   .regex(/^0x[0-9a-f]{64}$/i)
   .transform((text) => text.toLowerCase());
 const Bytes = z.string().regex(/^0x([0-9a-f]{2})*$/i);
-const BlockShown = z.object({ number: Quantity, hash: Hash });
+/** No chain has had more; a larger one could not even be kept. */
+const Height = Quantity.refine((number) => number <= BigInt(Number.MAX_SAFE_INTEGER));
+const BlockShown = z.object({ number: Height, hash: Hash });
 const LogShown = z.object({
   address: z.string().transform((text) => text.toLowerCase()),
   topics: z.tuple([Hash, Hash, Hash]),
@@ -38,7 +40,7 @@ const LogShown = z.object({
     .string()
     .regex(/^0x[0-9a-f]{64}$/i)
     .transform(BigInt),
-  blockNumber: Quantity,
+  blockNumber: Height,
   blockHash: Hash,
   transactionHash: Hash,
   logIndex: Quantity.transform(Number).pipe(z.int().max(2_147_483_647)),
@@ -100,7 +102,8 @@ export function createChain(rpc: Rpc, token: string): Chain {
         };
         const logs = await rpc(LOGS, [filter], z.array(LogShown), signal);
         if (!logs.ok) return logs;
-        const payments = logs.value.flatMap((log) => (log.removed ? [] : [paymentOf(log)]));
+        // Anybody can have a token tell of nothing that was sent, to any address.
+        const payments = logs.value.flatMap((log) => (log.removed || log.data === 0n ? [] : [paymentOf(log)]));
         const isAsked = ({ to: address, block: { number } }: Payment) =>
           some.includes(address) && number >= span.from && number <= span.until;
         const isOurs = logs.value.every(({ address, topics }) => address === token && topics[0] === TRANSFER);

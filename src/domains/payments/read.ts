@@ -6,6 +6,11 @@ import type { ReadCoin } from './store.ts';
 export const MAX_BLOCKS = 2_000n;
 /** Questions that one look asks about them: where a node takes only narrow ranges, what has been read is kept soon. */
 const QUESTIONS_AT_ONCE = 20n;
+/**
+ * Blocks before the next one that each look reads once more, at the most. Behind one address of a provider there are
+ * several nodes: one that is behind says of blocks that it does not have only that there are no payments in them.
+ */
+const READ_AGAIN = 200n;
 /** Blocks that are read once more where the chain was rewritten deeper than we wait. */
 const REWIND_BLOCKS = 1_000n;
 
@@ -65,12 +70,18 @@ async function settle(
   const last = await chain.block(until, signal);
   if (!last.ok) return last;
   if (!last.value) return absent(until);
-  const settled = await paymentsIn(chain, addresses, { from: coin.nextBlock, until }, step, signal);
+  const settled = await paymentsIn(chain, addresses, { from: readAgainFrom(coin, step), until }, step, signal);
   if (!settled.ok) return settled;
   const again = await chain.block(until, signal);
   if (!again.ok) return again;
   if (again.value?.hash !== last.value.hash) return absent(until);
   return { ok: true, value: { nextBlock: until + 1n, lastHash: last.value.hash, settled: settled.value } };
+}
+
+/** One question more, however narrow questions are. What is found twice is credited once. */
+function readAgainFrom({ nextBlock }: ReadCoin, step: bigint): bigint {
+  const again = step < READ_AGAIN ? step : READ_AGAIN;
+  return nextBlock > again ? nextBlock - again : 0n;
 }
 
 const unread = ({ nextBlock, lastHash }: ReadCoin, head: Block): Reading => ({

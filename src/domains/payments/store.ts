@@ -141,11 +141,18 @@ export async function insertCoin(tx: Tx, coin: Coin, nextBlock: bigint, headBloc
   );
 }
 
+/** What may still be paid to, or has been and is not credited yet, however late it settles. */
+const watched = (after: '$2' | '$3'): string => `
+  select address, address_index from topups where token = $1 and expires_at > ${after}
+  union
+  select t.address, t.address_index from topup_payments p join topups t on t.id = p.topup_id
+   where p.credited_at is null and t.token = $1`;
+
 /** Blocks in which nobody had an address to pay to need not be read. */
 export async function skipUnwatched(tx: Tx, token: string, nextBlock: bigint, watchedAfter: Date): Promise<void> {
   await tx.query(
     `update topup_coins set next_block = $2, last_hash = null
-      where token = $1 and next_block < $2 and not exists (select from topups where token = $1 and expires_at > $3)`,
+      where token = $1 and next_block < $2 and not exists (${watched('$3')})`,
     [token, nextBlock, watchedAfter],
   );
 }
@@ -164,13 +171,13 @@ export async function saveRead(
   ]);
 }
 
-/** Addresses that may still be paid to, in the order in which they were given out. */
+/** Addresses in which payments are looked for, in the order in which they were given out. */
 export const watchedAddresses = async (db: Db, token: string, watchedAfter: Date): Promise<string[]> =>
   (
-    await db.query<{ address: string }>(
-      `select address from topups where token = $1 and expires_at > $2 order by address_index`,
-      [token, watchedAfter],
-    )
+    await db.query<{ address: string }>(`select address from (${watched('$2')}) watched order by address_index`, [
+      token,
+      watchedAfter,
+    ])
   ).map(({ address }) => address);
 
 export type Paid = { topupId: TopupId; accountId: AccountId };
@@ -223,7 +230,8 @@ export async function replaceAwaited(
     await tx.query(
       `insert into topup_payments (chain_id, tx_hash, log_index, topup_id, block_number, block_hash, token_amount, amount)
        select $1, $2, $3, $4, $5, $6, $7, $8
-        where not exists (select from topup_payments where chain_id = $1 and tx_hash = $2 and credited_at is not null)`,
+        where not exists (select from topup_payments where chain_id = $1 and tx_hash = $2 and credited_at is not null)
+       on conflict do nothing`,
       valuesOf(chainId, payment, topupId, amount),
     );
 }

@@ -9,10 +9,12 @@ import { shortDecimals, taxOf, vaultOf } from '../money.ts';
 import type { Node } from '../nodes/node.ts';
 import { findNode } from '../nodes/store.ts';
 import { isBanned } from '../reputation/cri.ts';
+import { addConfiscated } from '../reputation/report-store.ts';
+import { lockNode } from '../reputation/store.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
 import type { Bounty, Submission } from './bounty.ts';
 import { lockOwn } from './policy.ts';
-import { dueBounties, endBounty, findSubmission, lockBounty, openBountiesOf } from './store.ts';
+import { dueBounties, endBounty, findBounty, findSubmission, lockBounty, openBountiesOf } from './store.ts';
 
 export type Award = { bountyId: BountyId; winnerId: NodeId; payout: Tck; tax: Tck; awardedAt: Date };
 export type Cancellation = { bountyId: BountyId; refunded: Tck; cancelledAt: Date };
@@ -109,11 +111,17 @@ export async function expireDue(world: GridWorld, op: Op): Promise<Expiry> {
 
 const expire = (world: GridWorld, op: Op, id: BountyId): Promise<boolean> =>
   world.db.transact(async (tx) => {
-    const bounty = await lockBounty(tx, id);
+    const found = await findBounty(tx, id);
+    // Its creator first, as whoever bans or reinstates one does: what is confiscated here is what is given back there.
+    if (found) await lockNode(tx, found.creatorId);
+    const bounty = found && (await lockBounty(tx, id));
     if (!bounty) return false;
+    const creator = await creatorOf(tx, bounty);
     const isDue = bounty.deadlineAt !== undefined && bounty.deadlineAt <= op.now;
-    if (!isDue && (await creatorOf(tx, bounty)).active) return false;
-    return giveBack(world, tx, op, bounty, isDue ? 'expired' : 'cancelled');
+    if (!isDue && creator.active) return false;
+    const ended = await giveBack(world, tx, op, bounty, isDue ? 'expired' : 'cancelled');
+    if (ended && isBanned(creator)) await addConfiscated(tx, creator.id, bounty.reward);
+    return ended;
   });
 
 /** Ends the open bounties of a node that is banned, and answers what of it went to the vault. The sweep does the rest. */

@@ -122,6 +122,15 @@ export async function makeStrike(
   ]);
 }
 
+/** Says that a node that is banned has lost this too. */
+export async function addConfiscated(tx: Tx, node: NodeId, amount: Tck): Promise<void> {
+  await tx.query(
+    `update grid_reports set confiscated = confiscated + $2
+      where node_id = $1 and confiscated is not null and not returned`,
+    [node, amount],
+  );
+}
+
 /** What was confiscated of a node and is to be given back; each once. */
 export async function takeConfiscated(tx: Tx, node: NodeId): Promise<Tck> {
   const rows = await tx.query<{ confiscated: bigint }>(

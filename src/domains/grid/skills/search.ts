@@ -2,6 +2,8 @@ import type { Op } from '../../../kernel/op.ts';
 import type { SearchEngine } from './world.ts';
 
 const MAX_QUERY_LENGTH = 400;
+/** A letter that is not of ASCII is up to twelve characters in an address. */
+const MAX_ADDRESS_LENGTH = 2_048;
 const MAX_PAGE = 20;
 /** What an engine may answer; its beginning alone would be no JSON. */
 export const MAX_SEARCH_REPLY_BYTES = 2_000_000;
@@ -20,7 +22,9 @@ export type Searched =
 export async function askEngine({ url, send }: SearchEngine, op: Op, input: Input): Promise<Searched> {
   const problem = problemOf(input);
   if (problem !== undefined) return { ok: false, reason: 'refused', says: problem };
-  const reply = await send({ url: addressOf(url, input), method: 'GET', headers: HEADERS, signal: op.signal });
+  const address = addressOf(url, input);
+  if (address.length > MAX_ADDRESS_LENGTH) return { ok: false, reason: 'refused', says: 'query is too long' };
+  const reply = await send({ url: address, method: 'GET', headers: HEADERS, signal: op.signal });
   if (!reply.ok) return { ok: false, reason: reply.reason === 'timeout' ? 'late' : 'failed', says: reply.reason };
   if (reply.status !== 200) return { ok: false, reason: 'failed', says: `The engine answered ${reply.status}` };
   try {
