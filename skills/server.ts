@@ -11,9 +11,9 @@ const PORT = 8080;
 const MAX_BODY_BYTES = 16_000_000;
 /** What a run may print; its result is shorter. */
 const MAX_OUTPUT_BYTES = 10_000_000;
-/** Runs at a time, and those that wait for one to end. */
+/** Runs at a time, and with them those that send their input or wait for one to end: all may be of the largest. */
 const MAX_RUNNING = 2;
-const MAX_WAITING = 16;
+const MAX_ASKED = 12;
 const HEAP_MB = 160;
 /** Of one run, threads too: together they leave the machine's other processes room. */
 const MAX_PROCESSES = 48;
@@ -28,6 +28,7 @@ type Reply = { status: number; body: unknown };
 
 const users = Array.from({ length: MAX_RUNNING }, (_, index) => FIRST_USER + index);
 const waiting: ((user: number) => void)[] = [];
+let asked = 0;
 
 const BUSY: Reply = { status: 503, body: { error: 'The skill is busy' } };
 const LATE: Reply = { status: 504, body: { error: `The run took longer than ${RUN_LIMIT_MS} ms` } };
@@ -45,11 +46,22 @@ async function serve(request: IncomingMessage, response: ServerResponse): Promis
   const { method, url } = request;
   if (method === 'GET' && url === '/healthz') return send(response, { status: 200, body: { status: 'ok' } });
   if (method !== 'POST' || url !== '/run') return send(response, { status: 404, body: { error: 'Not found' } });
-  const gone = new AbortController();
-  response.once('close', () => gone.abort());
-  const input = await bodyOf(request);
-  const reply = input === undefined ? TOO_LARGE : await inTurn((user) => runAs(user, input, gone.signal), gone.signal);
-  if (!response.destroyed) send(response, reply);
+  // Inputs are large: of those that cannot be served soon none is kept.
+  if (asked >= MAX_ASKED) {
+    request.resume();
+    return send(response, BUSY);
+  }
+  asked += 1;
+  try {
+    const gone = new AbortController();
+    response.once('close', () => gone.abort());
+    const input = await bodyOf(request);
+    const reply =
+      input === undefined ? TOO_LARGE : await inTurn((user) => runAs(user, input, gone.signal), gone.signal);
+    if (!response.destroyed) send(response, reply);
+  } finally {
+    asked -= 1;
+  }
 }
 
 function send(response: ServerResponse, { status, body }: Reply): void {
@@ -58,21 +70,21 @@ function send(response: ServerResponse, { status, body }: Reply): void {
   response.end(bytes);
 }
 
+/** Undefined where there is too much of it, which is read to its end, so that whoever sends it reads our answer. */
 async function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
-  const chunks: Buffer[] = [];
+  let chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of request) {
     length += (chunk as Buffer).length;
-    if (length > MAX_BODY_BYTES) return undefined;
-    chunks.push(chunk as Buffer);
+    if (length > MAX_BODY_BYTES) chunks = [];
+    else chunks.push(chunk as Buffer);
   }
-  return Buffer.concat(chunks);
+  return length > MAX_BODY_BYTES ? undefined : Buffer.concat(chunks);
 }
 
 /** Waits for a user that nobody runs as; those who have gone meanwhile are passed over. */
 async function inTurn(work: (user: number) => Promise<Reply>, gone: AbortSignal): Promise<Reply> {
   const free = users.pop();
-  if (free === undefined && waiting.length >= MAX_WAITING) return BUSY;
   const user = free ?? (await new Promise<number>((resolve) => void waiting.push(resolve)));
   try {
     return gone.aborted ? BUSY : await work(user);

@@ -255,6 +255,16 @@ describe('a transfer to another account', () => {
     expect(await balance()).toBe(10);
   });
 
+  test('is not for a key with scopes', async () => {
+    const other = await world.register();
+    await admin({ amount_cents: 100 });
+    const made = await world.call('POST', '/v1/keys', { key: agent.key, body: { name: 'clerk', scopes: ['write'] } });
+    const body = { to_address: other.accountId, amount_cents: 10 };
+    const reply = await world.call('POST', '/v1/credits/transfer', { key: made.body.key, body });
+    expect(reply.status).toBe(403);
+    expect(await balance()).toBe(100);
+  });
+
   test('goes to no one that there is not, and not to oneself', async () => {
     await admin({ amount_cents: 100 });
     const nobody = await give({ to_address: '550e8400-e29b-41d4-a716-446655440000', amount_cents: 10 });

@@ -40,9 +40,9 @@ describe('/llms.txt', () => {
     expect(access('POST /api/v1/admin/sync/node')).toContain('needs their token');
     expect(access('GET /v1/auth/challenge')).toContain('No key needed.');
     expect(access('POST /v1/credits/transfer')).toContain('Needs a key; one with scopes needs `write`.');
-    const document = await (await get('/openapi.json')).json();
-    expect(document.paths['/api/v1/skills/{skill_id}/execute'].post.security).toEqual([{ internalKey: [] }]);
-    expect(document.components.securitySchemes.internalKey.name).toBe('X-INTERNAL-API-KEY');
+    const { body } = await world.call('GET', '/openapi.json');
+    expect(body.paths['/api/v1/skills/{skill_id}/execute'].post.security).toEqual([{ internalKey: [] }]);
+    expect(body.components.securitySchemes.internalKey.name).toBe('X-INTERNAL-API-KEY');
   });
 
   test('names this server by the address that clients use', async () => {

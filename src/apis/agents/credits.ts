@@ -104,7 +104,7 @@ export const creditRoutes = ({ ledger, db }: CreditDomains): Route[] => [
     scopes: WRITE,
     idempotent: true,
     body: NewTransfer,
-    fails: ['unaffordable', 'not_found'],
+    fails: ['unaffordable', 'not_found', 'forbidden'],
     replies: { 200: { description: 'It is with them', schema: Transferred } },
     handle: async (op, { body }) => ok(await transfer({ ledger, db }, op, body)),
   }),
@@ -120,9 +120,11 @@ export const creditRoutes = ({ ledger, db }: CreditDomains): Route[] => [
   }),
 ];
 
-/** Throws `invalid` for a transfer to oneself, `not_found` for an account that there is not, `unaffordable`. */
+/** Throws `forbidden` for a key with scopes, `invalid` for a transfer to oneself, `not_found` for an account that there is not, `unaffordable`. */
 async function transfer({ ledger, db }: CreditDomains, op: AccountOp, body: z.output<typeof NewTransfer>) {
   const { to_address: address, amount_cents: amountCents, note } = body;
+  if (op.actor.scopes !== null)
+    throw new AppError('forbidden', 'Insufficient permissions: requires a key without scopes');
   const to = parseId('account', address);
   if (to === op.actor.accountId) throw new AppError('invalid', 'to_address must be another account');
   if (!to) throw new AppError('not_found', 'Account not found');
