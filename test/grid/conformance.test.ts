@@ -109,14 +109,14 @@ describe.each(OPERATIONS)('%s %s', (method, path, access) => {
     const item = Object.entries(document.paths).find(([other]) => unnamed(other) === unnamed(path))?.[1];
     const { security } = item?.[method.toLowerCase()] ?? expect.fail('it is not there');
     const schemes = new Set(security.flatMap((one) => Object.keys(one)));
-    const expected = { none: [], sync: [], admin: ['adminKey'], jwt: ['apiKey'], key: ['apiKey'] }[access];
+    const expected = { none: [], sync: ['programToken'], admin: ['adminKey'], jwt: ['apiKey'], key: ['apiKey'] }[access];
     for (const scheme of expected) expect(schemes).toContain(scheme);
     if (access !== 'none' && access !== 'sync') expect(security).not.toContainEqual({});
   });
 
   test('lets in whom it should, and carries the headers', async () => {
     const stranger = await ask(method, path);
-    expect(stranger.headers.get('vmp-version')).toBe(path.includes('reconcile') ? null : '2026-03-18');
+    expect(stranger.headers.get('vmp-version')).toBe('2026-03-18');
     if (access === 'none') return expect([401, 403, 405]).not.toContain(stranger.status);
     expect(stranger.status).toBe(401);
     const session = await ask(method, path, { authorization: `Bearer ${buyer.token}` });
