@@ -63,6 +63,7 @@ describe('the bounties of a node that is banned', () => {
     const creator = await registerNode(world);
     const bounty = await offer(creator);
     await world.db.query(`update grid_nodes set active = false, strikes = 3 where id = $1`, [creator.id]);
+    await world.db.query(`update grid_bounties set ends_at = $2 where id = $1`, [bounty, world.clock.now()]);
     const vault = await has(world, VAULT);
     expect(await expire(world)).toMatchObject({ expired: 1, failed: 0 });
     expect([await statusOf(world, bounty), (await has(world, VAULT)) - vault]).toEqual(['cancelled', 20]);
@@ -136,6 +137,15 @@ describe('under the distinct policy', () => {
     return { accused, reporters };
   }
 
+  /** While it is not open a ban does not find it, as one of more bounties than a ban ends at once. */
+  const setOpen = (bounty: string, open: boolean) =>
+    world.db.query(`update grid_bounties set state = $2, ended_at = $3, ends_at = $4 where id = $1`, [
+      bounty,
+      open ? 'open' : 'cancelled',
+      open ? null : world.clock.now(),
+      world.clock.now(),
+    ]);
+
   test('three that have traded with each other only do not end a node, and who has only locked money away is not heard', async () => {
     const [accused, a, b, c] = (await nodes(4)) as [TestNode, TestNode, TestNode, TestNode];
     must(await a.call('POST', '/v1/trade/escrow/init', { seller_id: b.id, amount: 1 }));
@@ -176,17 +186,29 @@ describe('under the distinct policy', () => {
   test('what the sweep confiscates after a ban is given back with the rest', async () => {
     const { accused, endIt } = await nearlyBanned();
     const bounty = await offer(accused);
-    const setState = (state: string, at: Date | null) =>
-      world.db.query(`update grid_bounties set state = $2, ended_at = $3 where id = $1`, [bounty, state, at]);
-    // As one of more bounties than a ban ends at once.
-    await setState('cancelled', world.clock.now());
+    await setOpen(bounty, false);
     expect((await endIt()).confiscated_balance).toBe('80.00');
-    await setState('open', null);
+    await setOpen(bounty, true);
     expect(await expire(world)).toMatchObject({ expired: 1, failed: 0 });
     const { reports } = await reportsOn(accused);
     expect(reports[0]).toMatchObject({ confiscated: '100.00' });
     expect(must(await review(reports[1].report_id, 'dismiss')).returned_balance).toBe('100.00');
     expect(await balanceOf(world, accused)).toBe(100);
+    await expectSound(world);
+  });
+
+  test('what the sweep has not come to when a node is here again stays open until its deadline', async () => {
+    const { accused, endIt } = await nearlyBanned();
+    const bounty = await offer(accused, { deadline_days: 2 });
+    await setOpen(bounty, false);
+    await endIt();
+    await setOpen(bounty, true);
+    const { reports } = await reportsOn(accused);
+    must(await review(reports[0].report_id, 'dismiss'));
+    expect(await expire(world)).toEqual({ expired: 0, failed: 0 });
+    expect(await statusOf(world, bounty)).toBe('open');
+    world.clock.advance(2 * DAY);
+    expect(await expire(world)).toEqual({ expired: 1, failed: 0 });
     await expectSound(world);
   });
 

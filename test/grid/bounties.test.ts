@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { bounty as bountyAccount, VAULT } from '../../src/domains/ledger/index.ts';
-import { DAY } from '../../src/kernel/time.ts';
+import { DAY, MINUTE } from '../../src/kernel/time.ts';
 import { ADMIN_KEY, startApis, statusesOf, type Reply } from '../harness/apis.ts';
 import { systemOp } from '../harness/op.ts';
 import { balanceOf, expectSound, give, has } from './money.ts';
@@ -289,6 +289,25 @@ describe('when the deadline of a bounty has come', () => {
     expect((await look(kept)).status).toBe('open');
     expect([await balanceOf(world, creator), await held(bounty)]).toEqual([1_050, 0]);
     expect((await award(creator, bounty, (await look(bounty)).submissions[0].id)).status).toBe(400);
+  });
+
+  test('a hundred that cannot be ended do not stand in the way of those behind them', async () => {
+    const bounty = await offer(await richNode(), { deadline_days: 1 });
+    // Without an account in the ledger: there is nothing to give back.
+    const broken = await world.db.query<{ id: string }>(
+      `insert into grid_bounties (id, creator_id, sandbox, title, description, reward, category, tags, sealed, deadline_at, ends_at, created_at)
+       select gen_random_uuid(), creator_id, sandbox, title, description, reward, category, tags, sealed,
+              deadline_at - interval '1 hour', ends_at - interval '1 hour', created_at
+         from grid_bounties, generate_series(1, 100) where id = $1 returning id`,
+      [bounty],
+    );
+    world.clock.advance(DAY);
+    expect(await expire()).toMatchObject({ failed: 100 });
+    expect((await look(bounty)).status).toBe('expired');
+    expect(await expire()).toEqual({ expired: 0, failed: 0 });
+    world.clock.advance(5 * MINUTE);
+    expect(await expire()).toMatchObject({ failed: 100 });
+    await world.db.query(`delete from grid_bounties where id = any ($1)`, [broken.map(({ id }) => id)]);
   });
 
   test('it is expired by the operator alone', async () => {

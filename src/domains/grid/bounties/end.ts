@@ -2,6 +2,7 @@ import { AppError, assert } from '../../../kernel/errors.ts';
 import { parseId, type AccountId, type BountyId, type NodeId } from '../../../kernel/ids.ts';
 import { tck, type Tck } from '../../../kernel/money.ts';
 import { newId, type Op } from '../../../kernel/op.ts';
+import { after, MINUTE } from '../../../kernel/time.ts';
 import type { Tx } from '../../../platform/db.ts';
 import { recordFact } from '../../../platform/outbox.ts';
 import { bounty as bountyAccount, mint, wallet, type Code } from '../../ledger/index.ts';
@@ -14,13 +15,25 @@ import { lockNode } from '../reputation/store.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
 import type { Bounty, Submission } from './bounty.ts';
 import { lockOwn } from './policy.ts';
-import { dueBounties, endBounty, findBounty, findSubmission, lockBounty, openBountiesOf } from './store.ts';
+import {
+  abandonBounties,
+  dueBounties,
+  endBounty,
+  findBounty,
+  findSubmission,
+  lockBounty,
+  openBountiesOf,
+  postponeEnd,
+  readoptBounties,
+} from './store.ts';
 
 export type Award = { bountyId: BountyId; winnerId: NodeId; payout: Tck; tax: Tck; awardedAt: Date };
 export type Cancellation = { bountyId: BountyId; refunded: Tck; cancelledAt: Date };
 
 /** Bounties that one run of the sweep expires, or that end with their creator at once. */
 const BATCH = 100;
+/** When one that could not be ended is tried again: meanwhile it is not in the way of those behind it. */
+const RETRY_MS = 5 * MINUTE;
 
 const notOpen = (): AppError => new AppError('invalid', 'Bounty is not open');
 
@@ -104,6 +117,7 @@ export async function expireDue(world: GridWorld, op: Op): Promise<Expiry> {
     } catch (error) {
       expiry.failed++;
       world.log.error({ err: error, bountyId: id }, 'a bounty could not be expired');
+      await world.db.transact((tx) => postponeEnd(tx, id, after(op.now, RETRY_MS)));
     }
   }
   return expiry;
@@ -118,7 +132,11 @@ const expire = (world: GridWorld, op: Op, id: BountyId): Promise<boolean> =>
     if (!bounty) return false;
     const creator = await creatorOf(tx, bounty);
     const isDue = bounty.deadlineAt !== undefined && bounty.deadlineAt <= op.now;
-    if (!isDue && creator.active) return false;
+    if (!isDue && creator.active) {
+      // Here again since it was found to be due.
+      await readoptBounties(tx, creator.id);
+      return false;
+    }
     const ended = await giveBack(world, tx, op, bounty, isDue ? 'expired' : 'cancelled');
     if (ended && isBanned(creator)) await addConfiscated(tx, creator.id, bounty.reward);
     return ended;
@@ -126,6 +144,7 @@ const expire = (world: GridWorld, op: Op, id: BountyId): Promise<boolean> =>
 
 /** Ends the open bounties of a node that is banned, and answers what of it went to the vault. The sweep does the rest. */
 export async function endBanned(world: GridWorld, tx: Tx, op: Op, creator: NodeId): Promise<Tck> {
+  await abandonBounties(tx, creator, op.now);
   let rewards = 0n;
   for (const id of await openBountiesOf(tx, creator, BATCH)) {
     const bounty = await lockBounty(tx, id);

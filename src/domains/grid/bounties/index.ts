@@ -39,18 +39,25 @@ export function createBounties(gridWorld: GridWorld, reputation: Reputation) {
       defineSweep({
         name: 'grid.expire-bounties',
         everySeconds: 30,
-        runDue: async (op) => (await expireDue(world, op)).expired,
+        runDue: async (op) => {
+          const { expired, failed } = await expireDue(world, op);
+          return expired + failed;
+        },
       }),
     ],
   };
 }
 
 async function expireEverything(world: GridWorld, op: Op): Promise<Expiry> {
-  let expired = 0;
-  let round = await expireDue(world, op);
-  for (; round.expired > 0 && !op.signal.aborted; round = await expireDue(world, op)) expired += round.expired;
-  // What fails is found again in each round.
-  return { expired: expired + round.expired, failed: round.failed };
+  const all = { expired: 0, failed: 0 };
+  for (let done = -1; done !== 0 && !op.signal.aborted;) {
+    const { expired, failed } = await expireDue(world, op);
+    all.expired += expired;
+    all.failed += failed;
+    // What fails is not found again before its time.
+    done = expired + failed;
+  }
+  return all;
 }
 
 async function describe(

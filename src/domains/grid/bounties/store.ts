@@ -58,8 +58,8 @@ export async function insertBounty(tx: Tx, bounty: NewBounty, now: Date): Promis
   const { id, creatorId, sandbox, title, description, reward, category, tags, sealed, deadlineAt } = bounty;
   const rows = await tx.query(
     `insert into grid_bounties
-       (id, creator_id, sandbox, title, description, reward, category, tags, sealed, deadline_at, created_at)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+       (id, creator_id, sandbox, title, description, reward, category, tags, sealed, deadline_at, ends_at, created_at)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11)
      on conflict (id) do nothing
      returning 1`,
     [id, creatorId, sandbox, title, description, reward, category, tags, sealed, deadlineAt ?? null, now],
@@ -116,17 +116,28 @@ export async function searchBounties(
   return { bounties: rows.map(bountyOf), total: Number(counted?.total ?? 0n) };
 }
 
-/** Open bounties whose deadline has come, the longest due first, and those of nodes that are here no more. */
+/** Open bounties that the sweep is to end, the longest due first. */
 export async function dueBounties(db: Db, now: Date, limit: number): Promise<BountyId[]> {
   const rows = await db.query<{ id: BountyId }>(
-    `(select id from grid_bounties where state = 'open' and deadline_at <= $1 order by deadline_at, seq limit $2)
-     union
-     (select b.id from grid_bounties b join grid_nodes n on n.id = b.creator_id
-       where b.state = 'open' and not n.active limit $2)
-     limit $2`,
+    `select id from grid_bounties where state = 'open' and ends_at <= $1 order by ends_at, seq limit $2`,
     [now, limit],
   );
   return rows.map(({ id }) => id);
+}
+
+/** Has the sweep come to one at this time. Its deadline stays where it is. */
+export async function postponeEnd(tx: Tx, id: BountyId, until: Date): Promise<void> {
+  await tx.query(`update grid_bounties set ends_at = $2 where id = $1 and state = 'open'`, [id, until]);
+}
+
+/** Has the sweep end what a node that is here no more has open. */
+export async function abandonBounties(tx: Tx, creator: NodeId, now: Date): Promise<void> {
+  await tx.query(`update grid_bounties set ends_at = $2 where creator_id = $1 and state = 'open'`, [creator, now]);
+}
+
+/** Has the sweep leave them to a node that is here again, until their deadlines. */
+export async function readoptBounties(tx: Tx, creator: NodeId): Promise<void> {
+  await tx.query(`update grid_bounties set ends_at = deadline_at where creator_id = $1 and state = 'open'`, [creator]);
 }
 
 /** In the order of their ids, in which whoever ends several locks them. */

@@ -5,6 +5,7 @@ import { newId, type Op } from '../../../kernel/op.ts';
 import type { Tx } from '../../../platform/db.ts';
 import { recordFact } from '../../../platform/outbox.ts';
 import { wallet } from '../../ledger/index.ts';
+import { readoptBounties } from '../bounties/store.ts';
 import { vaultOf } from '../money.ts';
 import type { Node } from '../nodes/node.ts';
 import { findNode } from '../nodes/store.ts';
@@ -61,7 +62,9 @@ async function dismiss(world: GridWorld, tx: Tx, op: Op, report: Report): Promis
   const accused = await accusedOf(tx, report);
   const reinstated = isBanned(accused);
   await takeStrikeBack(tx, accused.id, reinstated);
-  return reinstated ? giveBack(world, tx, op, accused) : tck(0n);
+  if (!reinstated) return tck(0n);
+  await readoptBounties(tx, accused.id);
+  return giveBack(world, tx, op, accused);
 }
 
 async function giveBack({ ledger }: GridWorld, tx: Tx, op: Op, accused: Node): Promise<Tck> {

@@ -4,6 +4,7 @@ import { newId, type Op } from '../../../kernel/op.ts';
 import { after } from '../../../kernel/time.ts';
 import { recordFact } from '../../../platform/outbox.ts';
 import { mint, wallet } from '../../ledger/index.ts';
+import { abandonBounties } from '../bounties/store.ts';
 import type { GridWorld } from '../world.ts';
 import { SANDBOX_LIFE } from './sandbox.ts';
 import { retireNode, sandboxNodesBefore } from './store.ts';
@@ -24,6 +25,7 @@ const retire = ({ db, ledger }: GridWorld, op: Op, id: NodeId): Promise<boolean>
   db.transact(async (tx) => {
     const accountId = await retireNode(tx, id);
     if (!accountId) return false;
+    await abandonBounties(tx, id, op.now);
     const purse = wallet(accountId, 'TCK');
     const { available } = await ledger.balance(tx, purse);
     if (available > 0n)
