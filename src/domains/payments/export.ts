@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, rename } from 'node:fs/promises';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { getAddress } from 'viem/utils';
 import { AppError } from '../../kernel/errors.ts';
@@ -27,19 +27,29 @@ export async function exportWallet({ dir, db, log, wallet }: PaymentsWorld, op: 
   const file = join(dir, FILE);
   const draft = `${file}.${randomBytes(6).toString('hex')}`;
   await mkdir(dir, { recursive: true });
-  const handle = await open(draft, 'wx', OWNER_ONLY);
   try {
-    await handle.writeFile(textOf(words, paid, op.now));
-    await handle.sync();
-  } finally {
-    await handle.close();
+    await writeWhole(draft, textOf(words, paid, op.now));
+    await rename(draft, file);
+  } catch (error) {
+    // The words lie nowhere but where the operator looks for them.
+    await rm(draft, { force: true });
+    throw error;
   }
-  await rename(draft, file);
   await db.transact((tx) =>
     recordFact(tx, op, { type: 'topup_wallet.exported', subject: 'topup_wallet', data: { file } }),
   );
   log.warn({ file, requestId: op.requestId }, 'the wallet of top-ups was written to a file');
   return { file, paidAddresses: paid.length, derivationPath: `${DERIVATION_PATH}/INDEX` };
+}
+
+async function writeWhole(file: string, text: string): Promise<void> {
+  const handle = await open(file, 'wx', OWNER_ONLY);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
 }
 
 const textOf = (words: string, paid: readonly Topup[], now: Date): string =>
