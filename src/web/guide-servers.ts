@@ -1,5 +1,13 @@
 import { BACKUP_KEPT_MS, GRACE_MS, MAX_BACKUPS, MAX_SERVERS, PLANS } from '../domains/compute/index.ts';
-import { LEAST_USD, MAX_OPEN, MOST_USD, OPEN_MS, WATCHED_MS } from '../domains/payments/index.ts';
+import {
+  LEAST_USD,
+  MAX_OPEN,
+  MAX_OPEN_UNPAID,
+  MOST_USD,
+  OPEN_MS,
+  UNPAID_WATCHED_MS,
+  WATCHED_MS,
+} from '../domains/payments/index.ts';
 import { toDecimal, type Usd } from '../kernel/money.ts';
 import { DAY, HOUR } from '../kernel/time.ts';
 import { list, shell, table, text, type Section } from './prose.ts';
@@ -98,8 +106,8 @@ const topups = (url: string): Section => ({
     list(
       `From ${LEAST_USD} to ${MOST_USD} dollars at a time, with at most two decimals; another coin or amount is a 400.`,
       '`receivedUsd` is what was credited: what arrives, a dollar for a coin, whether it is less, more, or comes in parts.',
-      `A payment is waited for ${OPEN_MS / HOUR} hours. A later one is credited too, up to ${WATCHED_MS / DAY} days after that; what comes still later, another coin, or the same coin on another chain is not.`,
-      `An address belongs to one top-up. ${MAX_OPEN} may wait for a payment at a time, else it is a 409.`,
+      `A payment is waited for ${OPEN_MS / HOUR} hours. A later one is credited too, up to ${WATCHED_MS / DAY} days after that, or ${UNPAID_WATCHED_MS / HOUR} hours until your account has brought in a dollar; what comes still later, another coin, or the same coin on another chain is not.`,
+      `An address belongs to one top-up. ${MAX_OPEN} may wait for a payment at a time, ${MAX_OPEN_UNPAID} until your account has brought in a dollar, else it is a 409.`,
     ),
   ],
 });

@@ -21,7 +21,7 @@ const KILLED_AT: [method: string, afterMs: number][] = [
   ['eth_getLogs', 30],
   ['eth_getLogs', 60],
 ];
-const TOPUPS = 4;
+const TOPUPS = 2;
 
 let dataDir: string;
 let node: TestNode;

@@ -1,4 +1,5 @@
-import { readFile, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { getAddress } from 'viem';
 import { mnemonicToAccount } from 'viem/accounts';
 import { describe, expect, test } from 'vitest';
@@ -61,7 +62,7 @@ describe('a payment', () => {
   });
 
   test('that comes late is credited, and one that comes after the address is no longer watched is not', async () => {
-    const account = await world.account();
+    const account = await world.payer();
     const topup = await world.asked(account);
     world.clock.advance(DAY);
     expect(await state(topup)).toBe('expired');
@@ -72,6 +73,8 @@ describe('a payment', () => {
     expect(await state(topup)).toBe('paid');
     expect(await world.available(account)).toBe(7n * USDC);
     world.clock.advance(2 * DAY);
+    await world.node.mine(1);
+    await world.look();
     await world.coin.pay(topup.address, USDC);
     await world.node.mine(CONFIRMATIONS);
     await world.look();
@@ -79,7 +82,7 @@ describe('a payment', () => {
   });
 
   test('that is on the chain while its address is watched is credited, also where it settles after that', async () => {
-    const account = await world.account();
+    const account = await world.payer();
     const topup = await world.asked(account);
     world.clock.advance(31 * DAY - MINUTE);
     await world.coin.pay(topup.address, 7n * USDC);
@@ -175,7 +178,7 @@ describe('a chain that is rewritten', () => {
 
 describe('whoever looks', () => {
   test('two at once, and one after the other: a payment is credited once', async () => {
-    const account = await world.account();
+    const account = await world.payer();
     const topups = [await world.asked(account), await world.asked(account), await world.asked(account)];
     const others = [world.payments, world.over(), world.over(), world.over()];
     for (const topup of topups) {
@@ -257,6 +260,13 @@ describe('asking for a top-up', () => {
       expect(words.split(' ').filter((word) => word.length > 6 && kept.includes(word))).toEqual([]);
   });
 
+  test('whose wallet cannot be written where it belongs leaves its words nowhere else', async () => {
+    await world.asked(await world.account());
+    await mkdir(join(world.dir, 'topup-wallet.txt'));
+    await expect(world.payments.exportWallet(world.system())).rejects.toThrow();
+    expect(await readdir(world.dir)).toEqual(['topup-wallet.txt']);
+  });
+
   test('by two processes at the same time makes one wallet', async () => {
     const account = await world.account();
     const wish = { amountUsd: '5', coin: 'USDC' };
@@ -278,7 +288,7 @@ describe('asking for a top-up', () => {
   });
 
   test('is refused beyond ten that wait, until one is paid or has expired', async () => {
-    const account = await world.account();
+    const account = await world.payer();
     const topups: Topup[] = [];
     for (let count = 0; count < 10; count++) topups.push(await world.asked(account));
     await expect(world.asked(account)).rejects.toMatchObject({ code: 'conflict' });

@@ -30,6 +30,8 @@ export type PaymentsWorld = {
   logged: string[];
   clock: { at: Date; now(): Date; advance(milliseconds: number): void };
   account(): Promise<AccountId>;
+  /** An account that has paid once. */
+  payer(): Promise<AccountId>;
   op(accountId: AccountId, seed?: Buffer): AccountOp;
   system(): Op;
   /** A top-up as it is asked for. */
@@ -94,6 +96,14 @@ function actions(it: () => PaymentsWorld): Partial<PaymentsWorld> {
     async account() {
       const id = uuidv7(new Date()) as AccountId;
       await it().database.db.transact((tx) => it().ledger.openWallet(tx, id));
+      return id;
+    },
+    async payer() {
+      const id = await it().account();
+      await it().database.db.query(`insert into topup_payers (account_id, paid_at) values ($1, $2)`, [
+        id,
+        it().clock.now(),
+      ]);
       return id;
     },
     op: (accountId, seed) => ({ ...accountOp(accountId, { now: it().clock.now() }), ...(seed && { seed }) }),

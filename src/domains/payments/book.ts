@@ -8,7 +8,16 @@ import { recordFact } from '../../platform/outbox.ts';
 import { mint, wallet } from '../ledger/index.ts';
 import type { Payment } from './chain.ts';
 import type { Reading } from './read.ts';
-import { insertCredited, lockCoin, payee, replaceAwaited, saveRead, type Paid, type ReadCoin } from './store.ts';
+import {
+  insertCredited,
+  lockCoin,
+  notePayer,
+  payee,
+  replaceAwaited,
+  saveRead,
+  type Paid,
+  type ReadCoin,
+} from './store.ts';
 import { worthOf, type Coin } from './topup.ts';
 import type { PaymentsWorld } from './world.ts';
 
@@ -31,7 +40,7 @@ export const book = (world: PaymentsWorld, op: Op, coin: ReadCoin, reading: Read
     let credited = 0;
     for (const payment of reading.settled) credited += (await credit(world, tx, op, coin, payment)) ? 1 : 0;
     if (reading.awaited) await replaceAwaited(tx, coin, await known(tx, coin, reading.awaited));
-    await saveRead(tx, coin.token, reading);
+    await saveRead(tx, coin.token, { ...reading, readAt: reading.awaited && op.now });
     return credited;
   });
 
@@ -47,6 +56,7 @@ async function credit(world: PaymentsWorld, tx: Tx, op: Op, coin: Coin, payment:
   }
   if (!(await insertCredited(tx, coin.chainId, payment, { topupId: paid.topupId, amount, at: op.now }))) return false;
   if (amount > 0n) await ledger.transfer(tx, op, depositOf(coin, payment, paid, amount));
+  await notePayer(tx, paid.accountId, op.now);
   await recordFact(tx, op, {
     type: 'topup.credited',
     subject: paid.topupId,

@@ -25,11 +25,13 @@ export {
   LEAST_USD,
   MAX_LISTED,
   MAX_OPEN,
+  MAX_OPEN_UNPAID,
   MAX_SYMBOL_LENGTH,
   MOST_USD,
   OPEN_MS,
   parseAmount,
   stateOf,
+  UNPAID_WATCHED_MS,
   WATCHED_MS,
 } from './topup.ts';
 export type { Coin, Topup, TopupState } from './topup.ts';
@@ -44,7 +46,7 @@ export type AcceptedCoin = Coin & { confirmations: number };
 
 /** Money that accounts bring in themselves: a coin worth a dollar, paid to an address of each top-up's own. */
 export type Payments = {
-  /** Throws `unconfigured`, `at_capacity` while the chain cannot be asked, `invalid`, `conflict` (too many wait). */
+  /** Throws `unconfigured`, `at_capacity` (the chain cannot be asked, too many are watched), `invalid`, `conflict`. */
   request(op: AccountOp, wish: TopupWish): Promise<Topup>;
   /** Throws `not_found`, also for another account's. */
   get(op: AccountOp, reference: string): Promise<Topup>;

@@ -1,8 +1,8 @@
 import type { AccountId, TopupId } from '../../kernel/ids.ts';
-import { usd, type Usd } from '../../kernel/money.ts';
+import { cents, usd, type Usd } from '../../kernel/money.ts';
 import type { Db, Tx } from '../../platform/db.ts';
 import type { Payment } from './chain.ts';
-import type { Coin, Topup } from './topup.ts';
+import { LEAST_USD, UNPAID_WATCHED_MS, WATCHED_MS, type Coin, type Topup } from './topup.ts';
 
 type CoinRow = {
   token: string;
@@ -133,52 +133,96 @@ export const lockCoin = async (tx: Tx, token: string): Promise<ReadCoin | undefi
   (await tx.query<CoinRow>(`${READ_COIN} for update`, [token])).map(readCoinOf)[0];
 
 /** A coin that is known keeps what is known of it. */
-export async function insertCoin(tx: Tx, coin: Coin, nextBlock: bigint, headBlock: bigint): Promise<void> {
+export async function insertCoin(
+  tx: Tx,
+  coin: Coin,
+  { nextBlock, headBlock, now }: { nextBlock: bigint; headBlock: bigint; now: Date },
+): Promise<void> {
   await tx.query(
-    `insert into topup_coins (token, chain_id, symbol, decimals, next_block, head_block) values ($1, $2, $3, $4, $5, $6)
+    `insert into topup_coins (token, chain_id, symbol, decimals, next_block, head_block, read_at)
+     values ($1, $2, $3, $4, $5, $6, $7)
      on conflict do nothing`,
-    [coin.token, coin.chainId, coin.symbol, coin.decimals, nextBlock, headBlock],
+    [coin.token, coin.chainId, coin.symbol, coin.decimals, nextBlock, headBlock, now],
   );
 }
 
-/** What may still be paid to, or has been and is not credited yet, however late it settles. */
-const watched = (after: '$2' | '$3'): string => `
-  select address, address_index from topups where token = $1 and expires_at > ${after}
-  union
-  select t.address, t.address_index from topup_payments p join topups t on t.id = p.topup_id
+/**
+ * What may still be paid to, or has been and is not credited yet, however late it settles; some of it more than once.
+ * It is no longer watched once the chain has been read to its end after its time: no outage takes time from it.
+ */
+const WATCHED = `
+  select t.address, t.address_index
+    from topup_coins c join topups t using (token)
+   where c.token = $1 and t.expires_at > c.read_at - $2::float8 * interval '1 millisecond'
+   union all
+  select t.address, t.address_index
+    from topup_coins c join topups t using (token) join topup_payers using (account_id)
+   where c.token = $1 and t.expires_at > c.read_at - $3::float8 * interval '1 millisecond'
+   union all
+  select t.address, t.address_index
+    from topup_payments p join topups t on t.id = p.topup_id
    where p.credited_at is null and t.token = $1`;
 
+const watchedOf = (token: string): [string, number, number] => [token, UNPAID_WATCHED_MS, WATCHED_MS];
+
 /** Blocks in which nobody had an address to pay to need not be read. */
-export async function skipUnwatched(tx: Tx, token: string, nextBlock: bigint, watchedAfter: Date): Promise<void> {
+export async function skipUnwatched(tx: Tx, token: string, nextBlock: bigint): Promise<void> {
   await tx.query(
-    `update topup_coins set next_block = $2, last_hash = null
-      where token = $1 and next_block < $2 and not exists (${watched('$3')})`,
-    [token, nextBlock, watchedAfter],
+    `update topup_coins set next_block = $4, last_hash = null
+      where token = $1 and next_block < $4 and not exists (${WATCHED})`,
+    [...watchedOf(token), nextBlock],
   );
 }
 
-/** For a row that this transaction has locked. */
+/** For a row that this transaction has locked. `readAt`: when the look began, if it came to the end of the chain. */
 export async function saveRead(
   tx: Tx,
   token: string,
-  { nextBlock, lastHash, head }: { nextBlock: bigint; lastHash: string | undefined; head: bigint },
+  read: { nextBlock: bigint; lastHash: string | undefined; head: bigint; readAt: Date | undefined },
 ): Promise<void> {
-  await tx.query(`update topup_coins set next_block = $2, last_hash = $3, head_block = $4 where token = $1`, [
-    token,
-    nextBlock,
-    lastHash ?? null,
-    head,
-  ]);
+  await tx.query(
+    `update topup_coins set next_block = $2, last_hash = $3, head_block = $4, read_at = greatest(read_at, $5)
+      where token = $1`,
+    [token, read.nextBlock, read.lastHash ?? null, read.head, read.readAt ?? null],
+  );
+}
+
+export const isAnyWatched = async (db: Db, token: string): Promise<boolean> =>
+  (await db.query(`select where exists (${WATCHED})`, watchedOf(token))).length > 0;
+
+export async function countWatched(db: Db, token: string): Promise<number> {
+  const [row] = await db.query<{ count: number }>(
+    `select count(distinct address_index)::integer as count from (${WATCHED}) watched`,
+    watchedOf(token),
+  );
+  return row?.count ?? 0;
 }
 
 /** Addresses in which payments are looked for, in the order in which they were given out. */
-export const watchedAddresses = async (db: Db, token: string, watchedAfter: Date): Promise<string[]> =>
+export const watchedAddresses = async (db: Db, token: string): Promise<string[]> =>
   (
-    await db.query<{ address: string }>(`select address from (${watched('$2')}) watched order by address_index`, [
-      token,
-      watchedAfter,
-    ])
+    await db.query<{ address: string }>(
+      `select distinct address, address_index from (${WATCHED}) watched order by address_index`,
+      watchedOf(token),
+    )
   ).map(({ address }) => address);
+
+/** Whether an account has brought in once what a top-up is at the least. */
+export const hasPaid = async (db: Db, accountId: AccountId): Promise<boolean> =>
+  (await db.query(`select from topup_payers where account_id = $1`, [accountId])).length > 0;
+
+/** Notes of an account that was credited that it has paid, once what has come is no mere dust. */
+export async function notePayer(tx: Tx, accountId: AccountId, now: Date): Promise<void> {
+  await tx.query(
+    `insert into topup_payers (account_id, paid_at)
+     select $1, $2
+      where not exists (select from topup_payers where account_id = $1)
+        and (select sum(p.amount) from topups t join topup_payments p on p.topup_id = t.id
+              where t.account_id = $1 and p.credited_at is not null) >= $3
+     on conflict do nothing`,
+    [accountId, now, cents(LEAST_USD * 100)],
+  );
+}
 
 export type Paid = { topupId: TopupId; accountId: AccountId };
 

@@ -36,10 +36,15 @@ export type TopupState = 'pending' | 'confirming' | 'paid' | 'expired';
 
 /** How long a payment is waited for. A later one is credited too, for as long as the address is watched. */
 export const OPEN_MS = DAY;
-/** How long an address is watched after that. */
+/** How long an address is watched after that, where its account has paid once. */
 export const WATCHED_MS = 30 * DAY;
+/** Where it never has: accounts cost a stranger nothing, and everybody's payments wait while addresses are looked for. */
+export const UNPAID_WATCHED_MS = DAY;
 /** Top-ups of an account that wait for a payment: each address is one more to look for in every block. */
 export const MAX_OPEN = 10;
+export const MAX_OPEN_UNPAID = 2;
+/** Addresses that are watched at a time; beyond them only accounts that have paid are given one. */
+export const MAX_WATCHED = 10_000;
 /** Top-ups that are listed. */
 export const MAX_LISTED = 100;
 export const LEAST_USD = 1;

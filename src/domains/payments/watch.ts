@@ -5,8 +5,7 @@ import { LOGS, type Chain } from './chain.ts';
 import { MAX_BLOCKS, readOn } from './read.ts';
 import { WRONG_CHAIN } from './request.ts';
 import type { RpcAnswer, RpcFailure } from './rpc.ts';
-import { findCoin, watchedAddresses, type ReadCoin } from './store.ts';
-import { WATCHED_MS } from './topup.ts';
+import { findCoin, isAnyWatched, watchedAddresses, type ReadCoin } from './store.ts';
 import type { PaymentsWorld } from './world.ts';
 
 /** After a failure the chain is left alone for so long, each time twice as long, up to the most. */
@@ -29,10 +28,9 @@ export function createWatch(world: PaymentsWorld): (op: Op) => Promise<number> {
   const { db, chain } = world;
   return async (op) => {
     if (!chain || (memory.restsUntil && memory.restsUntil > op.now)) return 0;
-    const watchedAfter = after(op.now, -WATCHED_MS);
     const coin = await findCoin(db, chain.token);
-    if (!coin || (await watchedAddresses(db, chain.token, watchedAfter)).length === 0) return 0;
-    const done = await look(world, chain, memory, op, { coin, watchedAfter });
+    if (!coin || !(await isAnyWatched(db, chain.token))) return 0;
+    const done = await look(world, chain, memory, op, coin);
     if (!done.ok) return rest(world, memory, op, done);
     Object.assign(memory, { failures: 0, restsUntil: undefined });
     return done.value;
@@ -44,7 +42,7 @@ async function look(
   chain: Chain,
   memory: Memory,
   op: Op,
-  { coin, watchedAfter }: { coin: ReadCoin; watchedAfter: Date },
+  coin: ReadCoin,
 ): Promise<RpcAnswer<number>> {
   const chainId = await chain.chainId(op.signal);
   if (!chainId.ok) return chainId;
@@ -52,7 +50,7 @@ async function look(
   const head = await chain.head(op.signal);
   if (!head.ok) return head;
   // After the newest block: what is given out from here on can only be paid in blocks that are newer.
-  const addresses = await watchedAddresses(world.db, chain.token, watchedAfter);
+  const addresses = await watchedAddresses(world.db, chain.token);
   const seen = `${head.value.hash} ${addresses.at(-1)}`;
   if (seen === memory.seen) return { ok: true, value: 0 };
   const options = { coin, head: head.value, addresses, confirmations: world.confirmations, step: memory.step };
