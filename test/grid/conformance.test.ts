@@ -109,7 +109,9 @@ describe.each(OPERATIONS)('%s %s', (method, path, access) => {
     const item = Object.entries(document.paths).find(([other]) => unnamed(other) === unnamed(path))?.[1];
     const { security } = item?.[method.toLowerCase()] ?? expect.fail('it is not there');
     const schemes = new Set(security.flatMap((one) => Object.keys(one)));
-    const expected = { none: [], sync: ['programToken'], admin: ['adminKey'], jwt: ['apiKey'], key: ['apiKey'] }[access];
+    const expected = { none: [], sync: ['programToken'], admin: ['adminKey'], jwt: ['apiKey'], key: ['apiKey'] }[
+      access
+    ];
     for (const scheme of expected) expect(schemes).toContain(scheme);
     if (access !== 'none' && access !== 'sync') expect(security).not.toContainEqual({});
   });
