@@ -90,7 +90,7 @@ describe('a server that is killed again and again', () => {
       expect(await text('cat cycles')).toBe(Array.from({ length: 12 }, (_, cycle) => cycle).join('\n'));
       await world.database.db.query(`update machine_snapshots set taking_until = now() where bytes is null`);
       await machines.sweep(op());
-      const kept = (await machines.listSnapshots(op(), { limit: 100 })).rows.map((snapshot) => snapshot.id as string);
+      const kept = (await machines.listSnapshots(op(), { limit: 100 })).rows.map(({ copy }) => copy as string);
       expect((await world.host.driver.snapshots()).toSorted()).toEqual(kept.toSorted());
     },
     PATIENCE_MS,
