@@ -73,12 +73,12 @@ async function somePackage(folder: string): Promise<string> {
   return file;
 }
 
-/** Every name below a folder with its mode, its time and what it holds. */
+/** Every name below a folder with its mode, its time and what it holds; rsync gives a link's time to the second only. */
 const listing = async (folder: string): Promise<string[]> => {
   const lines = await must([
     'sh',
     '-c',
-    `cd "$1" && { find . ! -type d -printf '%p %y %m %s %T@ %l\\n'; find . -type d -printf '%p %m\\n'
+    `cd "$1" && { find . -type f -printf '%p %m %s %T@\\n'; find . ! -type f -printf '%p %y %m %l\\n'
        find . -type f -print0 | xargs -0 sha256sum; } | sort`,
     'list',
     folder,
