@@ -21,6 +21,7 @@ beforeAll(async () => {
     GITHUB_CLIENT_ID: clientId,
     GITHUB_CLIENT_SECRET: clientSecret,
     FREEHOLD_GITHUB_URL: github.url,
+    FREEHOLD_SIGNUP_BONUS_CENTS: '0',
   });
 }, 900_000);
 afterAll(async () => {
