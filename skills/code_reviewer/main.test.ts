@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 import { run } from './main.ts';
 
@@ -88,10 +87,7 @@ describe('TypeScript', () => {
   });
 });
 
-/** In the skill's machine it always is; `test/grid/skills.test.ts` reviews Python there. */
-const hasPython = spawnSync('python3', ['--version']).status === 0;
-
-describe.skipIf(!hasPython)('Python', () => {
+describe('Python', () => {
   test.each([
     ['eval(x)', 'eval'],
     ['import os\nos.system(x)', 'os-system', 2],

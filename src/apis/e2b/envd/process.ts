@@ -20,7 +20,7 @@ export const OfProcess = z.object({ process: Selector });
 export const TerminalSize = z.object({ cols: Uint, rows: Uint });
 const Input = z.object({ stdin: z.string().nullish(), pty: z.string().nullish() });
 
-/** Signals by which an RPC may name them; others are not implemented. */
+/** The two signals that envd's protocol knows, by the names and the numbers that clients write. */
 const SIGNALS: Record<string, number> = { SIGNAL_SIGKILL: 9, SIGNAL_SIGTERM: 15, 9: 9, 15: 15 };
 
 export type ProcessSelector = { pid: number } | { tag: string };
