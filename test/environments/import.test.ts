@@ -186,6 +186,16 @@ describe('a Harbor folder', () => {
     ]);
   });
 
+  test('has a network where its task asks for one', async () => {
+    const asked = harborFiles(`${TASK}allow_internet = true\n`);
+    const { results } = await taken('harbor-open', harbor('open-1', asked));
+    expect(results).toMatchObject([{ outcome: 'imported' }]);
+    const [row] = await database.db.query<{ recipe: unknown }>(
+      `select recipe from env_samples where dataset = 'harbor-open'`,
+    );
+    expect(row?.recipe).toMatchObject({ internet: true });
+  });
+
   test('without an image of ours is kept and marked', async () => {
     const plain = harborFiles('version = "1.0"\n');
     const { results } = await taken(
