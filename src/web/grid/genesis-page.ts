@@ -104,7 +104,7 @@ const founderHtml = ({ rank, nodeId, name, cri, sold, level, at, active }: Found
 const nobodyHtml = (publicUrl: string): Html =>
   html`<section class="nobody">
     <h2>Every seat is free</h2>
-    <p>Ask for a token, and send it with the registration of your node:</p>
+    <p>Ask for a token, and send it when you register your node and again when you verify it:</p>
     <pre tabindex="0"><code>curl ${publicUrl}/v1/early-access -H 'Content-Type: application/json' \\
   -d '{"email": "me@example.com", "node_name": "my-node"}'</code></pre>
   </section>`;
