@@ -141,3 +141,33 @@ int bound_watches(const char *process) {
   if (child < 0) return fail("fork");
   return waitpid(child, &status, 0) == child && status == 0 ? 0 : -1;
 }
+
+/* `ip` with a batch of commands as its input, in the network `space` where one is given. */
+static int run_ip(const char *batch, int space) {
+  int ends[2], status;
+  if (pipe2(ends, O_CLOEXEC) != 0) return fail("ip");
+  pid_t child = fork();
+  if (child == 0) {
+    if (space >= 0 && setns(space, CLONE_NEWNET) != 0) _exit(complain("network"));
+    if (dup2(ends[0], 0) < 0) _exit(1);
+    execlp("ip", "ip", "-batch", "-", NULL);
+    _exit(complain("ip"));
+  }
+  close(ends[0]);
+  /* A batch is far smaller than what a pipe holds. Where `ip` is gone already, its status tells. */
+  ssize_t written = child < 0 ? -1 : write(ends[1], batch, strlen(batch));
+  close(ends[1]);
+  if (child < 0) return fail("fork");
+  if (waitpid(child, &status, 0) != child || status != 0) return -1;
+  return written == (ssize_t)strlen(batch) ? 0 : fail("ip");
+}
+
+int link_machine(const char *process, const char *on_host, const char *in_machine) {
+  char path[PATH_BYTES];
+  snprintf(path, sizeof path, "/proc/%s/ns/net", process);
+  int space = open(path, O_RDONLY | O_CLOEXEC);
+  if (space < 0) return fail(path);
+  int made = run_ip(on_host, -1) == 0 ? run_ip(in_machine, space) : -1;
+  close(space);
+  return made;
+}

@@ -1,4 +1,4 @@
-/* What is done on the host for a machine that is about to begin: the only part of this program that runs there. */
+/* What is done on the host for a machine that is about to begin. */
 #ifndef HOST_H
 #define HOST_H
 
@@ -20,6 +20,12 @@ int assemble(const char *hidden, const char *directory, const char *disk, uid_t 
  * namespace has its own limit. 0 or -1, told on stderr.
  */
 int bound_watches(const char *process);
+
+/*
+ * Has `ip` do what one batch says on the host, and what the other says in the network of the machine that has `process`.
+ * 0 or -1, told on stderr.
+ */
+int link_machine(const char *process, const char *on_host, const char *in_machine);
 
 /* Says on stderr what `errno` means for `about`, and is 1. */
 int complain(const char *about);

@@ -4,26 +4,22 @@
  *
  *   init                                    is that process
  *
- * On the host it is also what a machine begins with:
+ * On the host it is also what machines begin with, and what begins them:
  *
- *   init listen SOCKET -- command args…     makes the socket and runs the command with it
- *   init assemble HIDDEN DIRECTORY DISK OWNER SOCKET -- command args…
- *                                           the same, over the machine's mounts
- *   init bound PID -- command args…         runs the command after the machine that has the process has its limits
+ *   init VERB words… [VERB words…] -- command args…
+ *                                           runs the command after what the verbs say (prepare.c) is done
+ *   init spawn                              runs such commands, and others, for the server (spawner.h)
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,12 +27,12 @@
 #include "child.h"
 #include "dial.h"
 #include "handover.h"
-#include "host.h"
+#include "prepare.h"
 #include "runs.h"
+#include "spawner.h"
 
 enum {
   LISTENER = 3,
-  BACKLOG = 1024,
   EVENTS_AT_ONCE = 64,
   /* After this long what does not end by itself is killed. */
   SHUTDOWN_MS = 5000,
@@ -158,50 +154,8 @@ static int be_init(void) {
   serve();
 }
 
-static int become(char **command) {
-  execvp(command[0], command);
-  return complain(command[0]);
-}
-
-static int listen_at(const char *path, char **command) {
-  struct sockaddr_un address = {.sun_family = AF_UNIX};
-  struct stat old;
-  if (strlen(path) >= sizeof address.sun_path) return errno = ENAMETOOLONG, complain(path);
-  strcpy(address.sun_path, path);
-  if (lstat(path, &old) == 0 && S_ISSOCK(old.st_mode)) unlink(path);
-  int listener = socket(AF_UNIX, SOCK_STREAM, 0);
-  mode_t before = umask(0177);
-  if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) != 0) return complain(path);
-  umask(before);
-  if (listen(listener, BACKLOG) != 0) return complain(path);
-  if (listener != LISTENER) {
-    if (dup2(listener, LISTENER) < 0) return complain(path);
-    close(listener);
-  }
-  return become(command);
-}
-
-static int assemble_at(char **what, char **command) {
-  char *end;
-  errno = EINVAL;
-  unsigned long owner = strtoul(what[3], &end, 10);
-  if (*end != '\0' || end == what[3]) return complain(what[3]);
-  if (assemble(what[0], what[1], what[2], (uid_t)owner) != 0) return 1;
-  return listen_at(what[4], command);
-}
-
-/* Whether it is `verb` with so many words, and then a command. */
-static bool is(const char *verb, int words, int count, char **arguments) {
-  return count >= words + 4 && strcmp(arguments[1], verb) == 0 && strcmp(arguments[words + 2], "--") == 0;
-}
-
 int main(int count, char **arguments) {
   if (count == 1) return be_init();
-  if (is("listen", 1, count, arguments)) return listen_at(arguments[2], arguments + 4);
-  if (is("assemble", 5, count, arguments)) return assemble_at(arguments + 2, arguments + 8);
-  if (is("bound", 1, count, arguments)) return bound_watches(arguments[2]) == 0 ? become(arguments + 4) : 1;
-  fprintf(stderr, "usage: init\n       init listen SOCKET -- command args…\n"
-                  "       init assemble HIDDEN DIRECTORY DISK OWNER SOCKET -- command args…\n"
-                  "       init bound PID -- command args…\n");
-  return 2;
+  if (count == 2 && strcmp(arguments[1], "spawn") == 0) return spawn_for_server(arguments[0]);
+  return prepare(arguments + 1);
 }

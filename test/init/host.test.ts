@@ -49,7 +49,7 @@ describe.each(BUILDS)('the init on the host, $build', ({ program }) => {
     script: string,
     hidden = '',
     owner = OWNER,
-  ) => ran([init, 'assemble', hidden, dir, disk, owner, socket, '--', '/bin/sh', '-e', '-c', script]);
+  ) => ran([init, 'assemble', hidden, dir, disk, owner, 'listen', socket, '--', '/bin/sh', '-e', '-c', script]);
 
   test('shows the image under what the machine writes, and the host sees none of the mounts', async () => {
     const machine = await emptyMachine(parent, 'seen');
@@ -100,7 +100,7 @@ describe.each(BUILDS)('the init on the host, $build', ({ program }) => {
     const hidden = join(parent, 'mounted');
     await mkdir(hidden);
     const mounted = 'mount -t tmpfs -o size=64k tmpfs "$0"; echo there > "$0/file"; exec "$@"';
-    const command = [init, 'assemble', hidden, dir, disk, OWNER, socket, '--', 'ls', '-A', hidden, '/dev'];
+    const command = [init, 'assemble', hidden, dir, disk, OWNER, 'listen', socket, '--', 'ls', '-A', hidden, '/dev'];
     const { stdout } = await ran(
       ['unshare', '--mount', '--propagation', 'private', '/bin/sh', '-e', '-c', mounted, hidden].concat(command),
     );
@@ -135,6 +135,11 @@ describe.each(BUILDS)('the init on the host, $build', ({ program }) => {
       [assembled(machine, 'echo ran', '', 'root'), 'root: Invalid argument'],
       [ran([init, 'bound', '0', '--', 'echo', 'ran']), '/proc/0/ns/user: No such file'],
       [ran([init, 'bound', '1']), 'usage:'],
+      [ran([init, 'link', '0', '', '', '--', 'echo', 'ran']), '/proc/0/ns/net: No such file'],
+      [
+        ran([init, 'link', String(process.pid), 'link nonsense', '', 'listen', '/nowhere/x', '--', 'echo', 'ran']),
+        '"nonsense" is unknown',
+      ],
     ] as const;
     for (const [outcome, reason] of wrong) {
       expect(await outcome).toMatchObject({ stdout: '', stderr: expect.stringContaining(reason) });
@@ -162,5 +167,27 @@ describe.each(BUILDS)('the init on the host, $build', ({ program }) => {
       machine.kill();
     }
     expect(await readFile(setting, 'utf8')).toBe(before);
+  });
+
+  test('links a machine to the host, each side in its own network, and then goes on', async () => {
+    const name = `fht${process.pid}`;
+    const machine = spawn('unshare', ['--net', 'cat'], { stdio: ['pipe', 'ignore', 'inherit'] });
+    const space = `/proc/${machine.pid}/ns/net`;
+    const own = await readlink('/proc/self/ns/net');
+    try {
+      await eventually(
+        () => readlink(space),
+        (seen) => seen !== own,
+      );
+      const onHost = `link add name ${name} type veth peer name eth0 netns ${machine.pid}\n`;
+      const inMachine = 'link set dev lo up\nlink set dev eth0 up\n';
+      const link = [init, 'link', String(machine.pid), onHost, inMachine, 'listen', join(parent, 'linked'), '--'];
+      const { stdout } = await ran(link.concat('nsenter', `--net=${space}`, 'ip', '-oneline', 'link', 'show', 'up'));
+      expect(stdout).toMatch(/^1: lo: [^\n]+\n\d+: eth0@/);
+      expect(await readlink('/proc/self/ns/net')).toBe(own);
+      expect((await ran(['ip', 'link', 'show', 'dev', name])).exitCode).toBe(0);
+    } finally {
+      machine.kill();
+    }
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createCommand, startCommand, type Runtime } from './commands.ts';
+import { createCommand, linkCommand, startCommand, type Runtime } from './commands.ts';
 import { layoutOf, placesOf } from './layout.ts';
 
 const layout = layoutOf({ instance: 'abc', dataDir: '/data' });
@@ -26,6 +26,7 @@ describe('the commands of the oci driver', () => {
       '/run/freehold-machines/abc/machines/mch_1',
       '/data/machines/mch_1.ext4',
       '7000000',
+      'listen',
       '/run/freehold-machines/abc/machines/mch_1/socket',
       '--',
       'crun',
@@ -48,6 +49,14 @@ describe('the commands of the oci driver', () => {
     const root = ['--root', '/run/freehold-machines/abc/runtime'];
     const command = startCommand(crun, '/cache/init/.freehold/init', 'mch_1', 42);
     expect(command).toEqual(['/cache/init/.freehold/init', 'bound', '42', '--', 'crun', ...root, 'start', 'mch_1']);
+  });
+
+  test('link it in the same go in which our own program does what comes next, or before another command', () => {
+    const init = '/cache/init/.freehold/init';
+    const start = startCommand(crun, init, 'mch_1', 42);
+    const link = [init, 'link', '42', 'on host', 'in machine'];
+    expect(linkCommand(init, 42, 'on host', 'in machine', start)).toEqual([...link, ...start.slice(1)]);
+    expect(linkCommand(init, 42, 'on host', 'in machine', ['true'])).toEqual([...link, '--', 'true']);
   });
 
   test('take no name that is not safe in a path', () => {

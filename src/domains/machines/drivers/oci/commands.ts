@@ -42,11 +42,19 @@ export function createCommand({ runtime, id, places, ids, init }: CreateOptions)
     places.dir,
     places.disk,
     String(ids.first),
+    'listen',
     places.socket,
     '--',
     ...runtimeCommand(runtime, ...create),
   ];
 }
+
+/** Gives the machine that has the process `pid` its network, and then runs `next`, where that is not nothing. */
+export const linkCommand = (init: string, pid: number, onHost: string, inMachine: string, next: Command): Command => {
+  const link = [init, 'link', String(pid), onHost, inMachine];
+  // What our own program does first it does in one go.
+  return next[0] === init ? [...link, ...next.slice(1)] : [...link, '--', ...next];
+};
 
 /** Lets the machine whose first process is `pid` run, with limits of its own on file watches. */
 export const startCommand = (runtime: Runtime, init: string, id: string, pid: number): Command => [

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { AppError } from '../../../../kernel/errors.ts';
-import { must } from '../../../../platform/run.ts';
 import { isBase } from '../../images/image.ts';
 import { createInit } from '../../init/index.ts';
 import type { MachineSpec, NetworkRules } from '../driver.ts';
@@ -29,7 +28,7 @@ export const create = (host: Host, spec: MachineSpec, signal: AbortSignal): Prom
   const { diskGb } = spec.limits;
   return begin(host, spec, signal, () =>
     spec.snapshot === undefined
-      ? makeDisk(disk, diskGb, host.layout.emptyDisksDir, signal)
+      ? makeDisk(host.spawner, disk, diskGb, host.layout.emptyDisksDir, signal)
       : copyDisk(snapshotFile(host.layout, spec.snapshot), disk, diskGb, signal),
   );
 };
@@ -110,7 +109,7 @@ async function makeContainer(host: Host, spec: MachineSpec, places: Places, sign
     ids: host.ids,
     init: host.initProgram,
   });
-  await must(command, { dieWithParent: true, signal });
+  await host.spawner.must(command, { signal });
   return Number(await readFile(places.pidFile, 'utf8'));
 }
 
@@ -119,7 +118,7 @@ async function startIt(host: Host, spec: MachineSpec, pid: number, signal: Abort
   const start = startCommand(host.runtime, host.initProgram, spec.id, pid);
   const { id, rules = NO_RULES, standing } = spec;
   const ruled = spec.network === 'egress' ? await host.firewall.ruledLinks() : new Set<string>();
-  const options = { instance: host.instance, id, pid, signal, ruled };
+  const options = { host, id, pid, signal, ruled };
   if (spec.network === 'egress' && isEmpty(rules) && standing?.address === undefined) return attach(options, start);
   const link = spec.network === 'egress' ? await attach(options, NOTHING) : undefined;
   if (link)
@@ -128,7 +127,7 @@ async function startIt(host: Host, spec: MachineSpec, pid: number, signal: Abort
       link: link.name,
       address: addressOf(link, spec),
     });
-  await must(start, { signal, dieWithParent: true });
+  await host.spawner.must(start, { signal });
   return link;
 }
 

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CommandFailed, must, run, type Command } from '../../../../platform/run.ts';
 import { exists } from '../../images/debian.ts';
 import { DISK_SUFFIX, type Places } from './layout.ts';
+import type { Spawner } from './spawner.ts';
 
 const GIB = 2 ** 30;
 const BLOCK = 512;
@@ -37,11 +38,17 @@ export const formatCommand = (disk: string): Command => [
  * Makes a machine's disk: a sparse file that cannot grow past its size, whatever happens inside. It is a copy of an
  * empty one, since to format each would take four times as long.
  */
-export async function makeDisk(disk: string, sizeGb: number, emptyDir: string, signal: AbortSignal): Promise<void> {
+export async function makeDisk(
+  spawner: Spawner,
+  disk: string,
+  sizeGb: number,
+  emptyDir: string,
+  signal: AbortSignal,
+): Promise<void> {
   const size = bytesOf(sizeGb);
   const empty = join(emptyDir, `${size}${DISK_SUFFIX}`);
   if (!(await exists(empty))) await makeEmptyDisk(empty, size, signal);
-  await must(copyCommand(empty, disk), { dieWithParent: true, signal });
+  await spawner.must(copyCommand(empty, disk), { signal });
 }
 
 async function makeEmptyDisk(empty: string, size: number, signal: AbortSignal): Promise<void> {

@@ -16,6 +16,7 @@ import { showMemory } from './seen.ts';
 import { bootId, isAlive, readRecord } from './record.ts';
 import { pause, resume, stop } from './rest.ts';
 import { removeSnapshot, snapshot, snapshots } from './snapshot.ts';
+import { openSpawner } from './spawner.ts';
 import { exportSnapshot, importSnapshot } from './transfer.ts';
 
 export type { OciOptions, Step } from './host.ts';
@@ -27,11 +28,13 @@ const INIT_PROGRAM = '.freehold/init';
 export async function openOciDriver(options: OciOptions): Promise<MachineDriver> {
   const layout = layoutOf(options);
   const cgroups = await detectCgroups();
+  const initProgram = join(options.initLayer, INIT_PROGRAM);
   const host: Host = {
     ...options,
     layout,
     cgroups,
-    initProgram: join(options.initLayer, INIT_PROGRAM),
+    initProgram,
+    spawner: openSpawner(initProgram),
     runtime: { name: options.runtime, root: layout.runtimeRoot, unifiedMount: cgroups.unifiedMount },
     firewall: firewallOf(layout),
     maxOpenFiles: await maxOpenFiles(),
@@ -138,6 +141,7 @@ async function guard(host: Host): Promise<void> {
 }
 
 async function close(host: Host): Promise<void> {
+  host.spawner.close();
   if ((await list(host)).length > 0) return;
   await host.firewall.remove();
   // Another process of this installation may have begun a machine in this moment, and must not be left unguarded.

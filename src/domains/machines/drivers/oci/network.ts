@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import ipaddr from 'ipaddr.js';
-import { CommandFailed, run, type Command } from '../../../../platform/run.ts';
+import { CommandFailed, type Command } from '../../../../platform/run.ts';
+import { linkCommand } from './commands.ts';
+import type { Host } from './host.ts';
 
 /**
  * Addresses of machines: the range set aside for measuring networks (RFC 2544), which is neither public nor anyone's
@@ -44,7 +46,7 @@ export const groupOf = (instance: string): number => (hash(`group ${instance}`) 
 const hash = (text: string): number => createHash('sha256').update(text).digest().readUInt32BE(0);
 
 export type AttachOptions = {
-  instance: string;
+  host: Pick<Host, 'instance' | 'initProgram' | 'spawner'>;
   id: string;
   pid: number;
   signal: AbortSignal;
@@ -57,43 +59,21 @@ export type AttachOptions = {
  * allocates: a link's name says its addresses, and of two processes that want one name exactly one gets it, so no lock
  * is needed between them.
  */
-export async function attach({ instance, id, pid, signal, ruled }: AttachOptions, next: Command): Promise<Link> {
+export async function attach({ host, id, pid, signal, ruled }: AttachOptions, next: Command): Promise<Link> {
   const mtu = await uplinkMtu();
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const link = linkAt((hash(id) + attempt) % LINKS);
     if (ruled?.has(link.name)) continue;
-    const command = attachCommand(
-      hostSide(link, { group: groupOf(instance), pid, mtu, alias: id }),
-      machineSide(link),
-      pid,
-      next,
-    );
-    const result = await run(command, { signal, dieWithParent: true });
-    if (result.kind === 'exited' && result.exitCode === 0) return link;
-    if (!result.stderr.includes('File exists')) throw new CommandFailed(command, result);
+    const onHost = hostSide(link, { group: groupOf(host.instance), pid, mtu, alias: id });
+    try {
+      await host.spawner.must(linkCommand(host.initProgram, pid, onHost, machineSide(link), next), { signal });
+      return link;
+    } catch (error) {
+      if (!(error instanceof CommandFailed) || !error.result.stderr.includes('File exists')) throw error;
+    }
   }
   throw new Error('No free address is left for a machine.');
 }
-
-/** $1 what `ip` does on the host, $2 what it does in the machine's network, $3 a process of the machine; then `next`. */
-const ATTACH_SCRIPT = `
-printf %s "$1" | ip -batch -
-printf %s "$2" | nsenter --net="/proc/$3/ns/net" ip -batch -
-shift 3
-exec "$@"
-`;
-
-const attachCommand = (onHost: string, inMachine: string, pid: number, next: Command): Command => [
-  '/bin/sh',
-  '-e',
-  '-c',
-  ATTACH_SCRIPT,
-  'attach',
-  onHost,
-  inMachine,
-  String(pid),
-  ...next,
-];
 
 /** The host's end. Without an IPv6 address, so that there is nothing to reach by it. */
 export const hostSide = (link: Link, options: { group: number; pid: number; mtu: number; alias: string }): string =>
