@@ -106,6 +106,14 @@ async function inTransaction<Result>(pool: pg.Pool, work: (tx: Tx) => Promise<Re
   }
 }
 
+/**
+ * This transaction need not reach the disk by itself: a later commit takes it along, and where the database dies before
+ * that, both are lost. Only for what has no consequence outside the database until that later commit.
+ */
+export async function commitLazily(tx: Tx): Promise<void> {
+  await tx.query(`select set_config('synchronous_commit', 'off', true)`);
+}
+
 /** Kysely over a connection that is already in a transaction. */
 function txOver(client: pg.PoolClient): Tx {
   // The connection stays ours: Kysely may use it and give it back, but neither begins nor ends anything on it.

@@ -52,14 +52,13 @@ describe('a create that dies', () => {
     await expectNothing(owner);
   });
 
-  test('after its commit, before its machine’s lease is a long one, leaves a sandbox that lives on', async () => {
+  test('after its commit leaves a sandbox that lives on, however long nobody looks after it', async () => {
     const owner = await account();
-    void world.over({ machines: { extendLease: never } }).create(op(owner), { origin: 'agents' });
-    await expect.poll(rows, PATIENT).toEqual([{ state: 'running' }]);
-    for (let minutes = 0; minutes < 10; minutes++) {
-      clock.advance(MINUTE);
-      await sweep();
-    }
+    await world.sandboxes.create(op(owner), { origin: 'agents' });
+    await world.abandon();
+    clock.advance(30 * MINUTE);
+    await world.machines.sweep(world.op(owner));
+    await sweep();
     expect([await rows(), await machines()]).toEqual([[{ state: 'running' }], ['running']]);
   });
 

@@ -2,6 +2,7 @@ import type { Duplex, Readable } from 'node:stream';
 import type { MachineId, SnapshotId } from '../../kernel/ids.ts';
 import type { Op } from '../../kernel/op.ts';
 import type { Page } from '../../kernel/page.ts';
+import type { Tx } from '../../platform/db.ts';
 import { destroy } from './destroy.ts';
 import { dial } from './dial.ts';
 import type { Usage } from './drivers/driver.ts';
@@ -23,7 +24,7 @@ import {
   type WriteOptions,
 } from './files.ts';
 import type { FileStat, Home, RunInfo, RunOffsets, RunSelector, RunStream, TerminalSize } from './init/index.ts';
-import { extend, get, getAll, home, list, setUntil, usage, type ListedMachine } from './look.ts';
+import { extend, extendWithin, get, getAll, home, list, setUntil, usage, type ListedMachine } from './look.ts';
 import type { Machine } from './machine.ts';
 import { drainPool, refillPool } from './pool.ts';
 import { holdBack } from './hold-back.ts';
@@ -181,6 +182,7 @@ export type Machines = {
   importSnapshot(op: Op, wanted: SnapshotImport, content: AsyncIterable<Uint8Array>): Promise<Snapshot>;
 
   extendLease(op: Op, id: MachineId, until: Date): Promise<Machine>;
+  extendLeaseWithin(tx: Tx, op: Op, id: MachineId, until: Date): Promise<Machine>;
   setLease(op: Op, id: MachineId, until: Date): Promise<Machine>;
   usage(op: Op, id: MachineId): Promise<Usage | undefined>;
   samples(op: Op, id: MachineId, span: { start: Date; end: Date }): Promise<Sample[]>;
@@ -248,6 +250,7 @@ export function createMachines(world: MachinesWorld): Machines {
     exportSnapshot: of(exportSnapshot),
     importSnapshot: of(importSnapshot),
     extendLease: of(extend),
+    extendLeaseWithin: of(extendWithin),
     setLease: of(setUntil),
     usage: of(usage),
     samples: of(samples),

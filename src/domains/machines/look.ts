@@ -2,6 +2,7 @@ import { AppError } from '../../kernel/errors.ts';
 import type { MachineId } from '../../kernel/ids.ts';
 import type { Op } from '../../kernel/op.ts';
 import { elapsedMs } from '../../kernel/time.ts';
+import type { Tx } from '../../platform/db.ts';
 import type { Usage } from './drivers/driver.ts';
 import { checkedUser, NO_SUCH_USER } from './command.ts';
 import type { Home } from './init/index.ts';
@@ -49,17 +50,18 @@ export const extend = (world: MachinesWorld, op: Op, id: MachineId, until: Date)
 export const setUntil = (world: MachinesWorld, op: Op, id: MachineId, until: Date): Promise<Machine> =>
   lease(world, op, id, until, setLease);
 
-async function lease(
-  world: MachinesWorld,
-  op: Op,
-  id: MachineId,
-  until: Date,
-  write: typeof setLease,
-): Promise<Machine> {
-  visibleTo(op, await findMachine(world.db, id));
+/** As `extend`, in the transaction of what lives as long as the machine does. */
+export const extendWithin = (_: MachinesWorld, tx: Tx, op: Op, id: MachineId, until: Date): Promise<Machine> =>
+  leaseWithin(tx, op, id, until, extendLease);
+
+const lease = (world: MachinesWorld, op: Op, id: MachineId, until: Date, write: typeof setLease): Promise<Machine> =>
+  world.db.transact((tx) => leaseWithin(tx, op, id, until, write));
+
+async function leaseWithin(tx: Tx, op: Op, id: MachineId, until: Date, write: typeof setLease): Promise<Machine> {
+  visibleTo(op, await findMachine(tx, id));
   const leftMs = elapsedMs(op.now, until);
   checkLease(leftMs);
-  const machine = await world.db.transact((tx) => write(tx, id, until, leftMs));
+  const machine = await write(tx, id, until, leftMs);
   if (!machine) throw new AppError('conflict', 'This machine has ended.');
   return machine;
 }

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { AppError, isAppError } from '../../kernel/errors.ts';
 import { newId, type Op } from '../../kernel/op.ts';
 import { after } from '../../kernel/time.ts';
-import type { Tx } from '../../platform/db.ts';
+import { commitLazily, type Tx } from '../../platform/db.ts';
 import { BASE_IMAGE } from './command.ts';
 import { create, type Wanted } from './create.ts';
 import { destroyAs } from './destroy.ts';
@@ -50,6 +50,7 @@ function stillRunning(machine: Machine): Machine {
 async function claimOne(world: MachinesWorld, tx: Tx, op: Op, wanted: Wanted): Promise<Machine | undefined> {
   const { place, name } = world.driver;
   const at = world.clock.now();
+  await commitLazily(tx);
   const machine = await claimPooled(
     tx,
     { place, driver: name },

@@ -27,7 +27,10 @@ export type StartRequest = {
   rules?: EgressRules | undefined;
   /** Where it is to be somebody's computer for long: it may have a longer lease, and is started again where it is lost. */
   standing?: Standing | undefined;
-  /** A machine that waits ready-made will do, where one of `POOLED_LIMITS` is asked for and nothing special. */
+  /**
+   * A machine that waits ready-made will do, where one of `POOLED_LIMITS` is asked for and nothing special. Only for
+   * who commits something before anything runs in it: that it is taken may be lost with the database until then.
+   */
   fromPool?: boolean | undefined;
 };
 

@@ -1,7 +1,7 @@
 import { AppError, isAppError } from '../../kernel/errors.ts';
 import { newId, secretBytes, type AccountOp, type Op } from '../../kernel/op.ts';
 import { after, MINUTE } from '../../kernel/time.ts';
-import type { Tx } from '../../platform/db.ts';
+import { commitLazily, type Tx } from '../../platform/db.ts';
 import type { Machine } from '../machines/index.ts';
 import { available } from './billing.ts';
 import { tell } from './facts.ts';
@@ -14,7 +14,6 @@ import { isUsual, planOf, type Plan } from './plan.ts';
 import { payFirst } from './rest.ts';
 import { LEASE_MS, MAX_SANDBOXES, type Sandbox } from './sandbox.ts';
 import {
-  commitLazily,
   countLiving,
   findById,
   forgetStarting,
@@ -28,8 +27,8 @@ import { steadfast, type SandboxesWorld } from './world.ts';
 
 /** Longer than any machine takes to be made: whoever was making it is dead. */
 export const ABANDONED_AFTER_MS = MINUTE;
-/** Of a machine that nobody knows of but its maker. */
-const FIRST_LEASE_MS = 5 * MINUTE;
+/** Of a machine from the pool, of which nobody knows but its maker until its sandbox runs. */
+const FIRST_LEASE_MS = ABANDONED_AFTER_MS;
 const CODE_LENGTH = 20;
 const LETTERS = 'abcdefghijklmnopqrstuvwxyz';
 const LETTERS_AND_DIGITS = `${LETTERS}0123456789`;
@@ -108,6 +107,7 @@ const codeOf = (bytes: Buffer): string =>
 type Reserved = { kind: 'new' } | { kind: 'there'; kept: Kept } | { kind: 'again'; leftBehind: Kept['machineId'] };
 
 async function reserve(world: SandboxesWorld, tx: Tx, wanted: NewKept): Promise<Reserved> {
+  // Before anything is made, or given out, there is a commit that takes this one along.
   await commitLazily(tx);
   await lockAccount(tx, wanted.accountId);
   const earlier = await lockSandbox(tx, wanted.id);
@@ -150,14 +150,13 @@ async function firstRun(world: SandboxesWorld, op: Op, wanted: NewKept, machine:
     if (locked?.state !== 'starting' || locked.machineId !== wanted.machineId)
       throw new AppError('conflict', 'The sandbox was removed while it was being created.');
     const paid = await payFirst(world, tx, { ...op, now }, locked, now);
-    const { id: machineId, limits, leaseUntil } = machine;
-    // What its lease is for certain; where we die before it is extended, the sweep extends it with the next minute.
+    const { id: machineId, limits } = machine;
+    const { leaseUntil } = await world.machines.extendLeaseWithin(tx, { ...op, now }, machineId, wanted.leaseUntil);
     const next = { ...running(paid, paid.meter, now, wanted.timeoutMs), machineId, limits, leaseUntil };
     await saveSandbox(tx, next);
     await tell(tx, { ...op, now }, 'sandbox.started', next, { template: next.template, size: next.size });
     return next;
   });
-  if (machine.id !== wanted.machineId) await world.machines.extendLease(steadfast(op), machine.id, wanted.leaseUntil);
   return shownOf(kept);
 }
 

@@ -170,14 +170,6 @@ export const pausedBefore = async (db: Db, at: Date, limit: number): Promise<San
     )
   ).map(({ id }) => id);
 
-/**
- * This transaction need not reach the disk by itself. It is for what is written down before its machine is: the
- * machine's own commit, which comes before anything is made, takes it along.
- */
-export async function commitLazily(tx: Tx): Promise<void> {
-  await tx.query(`select set_config('synchronous_commit', 'off', true)`);
-}
-
 export async function insertSandbox(tx: Tx, kept: NewKept): Promise<void> {
   const { limits } = kept;
   await tx.query(
