@@ -1,6 +1,6 @@
 import type { Op } from '../../kernel/op.ts';
 import type { Tx } from '../../platform/db.ts';
-import { recordFact } from '../../platform/outbox.ts';
+import { recordFact, recordFacts, type NewFact } from '../../platform/outbox.ts';
 import { runningMs, type Machine, type MachineState } from './machine.ts';
 import { shownRules } from './rules.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -8,23 +8,34 @@ import type { Used } from './store.ts';
 
 const ofMachine = (machine: Machine) => ({ subject: machine.id, accountId: machine.accountId });
 
-export const requested = (tx: Tx, op: Op, machine: Machine): Promise<void> =>
-  recordFact(tx, op, {
-    type: 'machine.requested',
-    ...ofMachine(machine),
-    data: {
-      purpose: machine.purpose,
-      driver: machine.driver,
-      tier: machine.tier,
-      image: machine.image,
-      limits: machine.limits,
-      network: machine.network,
-      snapshotId: machine.snapshotId ?? null,
-    },
-  });
+const requestedFact = (machine: Machine): NewFact => ({
+  type: 'machine.requested',
+  ...ofMachine(machine),
+  data: {
+    purpose: machine.purpose,
+    driver: machine.driver,
+    tier: machine.tier,
+    image: machine.image,
+    limits: machine.limits,
+    network: machine.network,
+    snapshotId: machine.snapshotId ?? null,
+  },
+});
 
-export const started = (tx: Tx, op: Op, machine: Machine): Promise<void> =>
-  recordFact(tx, op, { type: 'machine.started', ...ofMachine(machine), data: { purpose: machine.purpose } });
+const startedFact = (machine: Machine): NewFact => ({
+  type: 'machine.started',
+  ...ofMachine(machine),
+  data: { purpose: machine.purpose },
+});
+
+export const requested = (tx: Tx, op: Op, machine: Machine): Promise<void> =>
+  recordFact(tx, op, requestedFact(machine));
+
+export const started = (tx: Tx, op: Op, machine: Machine): Promise<void> => recordFact(tx, op, startedFact(machine));
+
+/** It waited ready-made: for somebody it was asked for and started at once. */
+export const taken = (tx: Tx, op: Op, machine: Machine): Promise<void> =>
+  recordFacts(tx, op, [requestedFact(machine), startedFact(machine)]);
 
 /** It waits ready-made for somebody. */
 export const pooled = (tx: Tx, op: Op, machine: Machine): Promise<void> =>

@@ -63,8 +63,7 @@ async function claimOne(world: MachinesWorld, tx: Tx, op: Op, wanted: Wanted): P
     },
   );
   if (machine) {
-    await facts.requested(tx, op, machine);
-    await facts.started(tx, op, machine);
+    await facts.taken(tx, op, machine);
     await world.jobs?.nudge(tx, FILL_POOL);
   }
   return machine;
