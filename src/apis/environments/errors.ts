@@ -1,25 +1,10 @@
 import { z } from 'zod';
-import type { AppError, Code, FieldError, Problem } from '../../kernel/errors.ts';
+import type { AppError, FieldError, Problem } from '../../kernel/errors.ts';
 import type { Answer } from '../contract.ts';
+import { STATUS } from '../statuses.ts';
 
+/** FastAPI's status for what a schema refuses: every `invalid` names a field, if only the whole body. */
 const WRONG_INPUT = 422;
-
-/** FastAPI's statuses: what a schema refuses is 422. */
-const STATUS = {
-  invalid: WRONG_INPUT,
-  unauthenticated: 401,
-  unaffordable: 402,
-  forbidden: 403,
-  not_found: 404,
-  method_not_allowed: 405,
-  conflict: 409,
-  too_large: 413,
-  unsupported_media: 415,
-  rate_limited: 429,
-  internal: 500,
-  unconfigured: 503,
-  at_capacity: 503,
-} as const satisfies Record<Code, number>;
 
 const ValidationError = z.strictObject({
   loc: z.array(z.union([z.string(), z.int()])).meta({ examples: [['body', 'code']] }),

@@ -15,7 +15,7 @@ import {
   type RawRoute,
   type Route,
 } from '../contract.ts';
-import { STATUS } from './errors.ts';
+import { STATUS } from '../statuses.ts';
 
 /** What the operator's pages look like; composition brings it, for pages are made elsewhere. */
 export type DashboardPages = {

@@ -1,24 +1,9 @@
 import { z } from 'zod';
-import type { AppError, Code, FieldError } from '../../kernel/errors.ts';
+import type { AppError, FieldError } from '../../kernel/errors.ts';
 import type { Answer } from '../contract.ts';
+import { STATUS } from '../statuses.ts';
 
 const WRONG_INPUT = 422;
-
-export const STATUS = {
-  invalid: 400,
-  unauthenticated: 401,
-  unaffordable: 402,
-  forbidden: 403,
-  not_found: 404,
-  method_not_allowed: 405,
-  conflict: 409,
-  too_large: 413,
-  unsupported_media: 415,
-  rate_limited: 429,
-  internal: 500,
-  unconfigured: 503,
-  at_capacity: 503,
-} as const satisfies Record<Code, number>;
 
 const WrongField = z.strictObject({
   field: z.string().meta({ examples: ['node_id'] }),

@@ -1,6 +1,6 @@
 import { AppError, type Code } from '../../../kernel/errors.ts';
 import type { Answer } from '../../contract.ts';
-import { STATUS } from '../errors.ts';
+import { STATUS } from '../../statuses.ts';
 
 /** How envd says no: RPCs by words (clause 3 of the sheet), files and the rest by numbers (clause 4). */
 
