@@ -235,12 +235,11 @@ describe('errors', () => {
       status: 404,
       body: { code: 'not_found' },
     });
-    expect(
-      await unary(inside.origin, 'process.Process/SendSignal', { process: { pid: 1 }, signal: 'SIGNAL_SIGHUP' }),
-    ).toMatchObject({
-      status: 501,
-      body: { code: 'unimplemented' },
-    });
+    for (const signal of ['SIGNAL_SIGHUP', 'constructor', '__proto__', 1, undefined])
+      expect(await unary(inside.origin, 'process.Process/SendSignal', { process: { pid: 1 }, signal })).toMatchObject({
+        status: 501,
+        body: { code: 'unimplemented' },
+      });
     expect(await unary(inside.origin, 'process.Process/Nonsense', {})).toMatchObject({
       status: 501,
       body: { code: 'unimplemented' },

@@ -21,7 +21,12 @@ export const TerminalSize = z.object({ cols: Uint, rows: Uint });
 const Input = z.object({ stdin: z.string().nullish(), pty: z.string().nullish() });
 
 /** The two signals that envd's protocol knows, by the names and the numbers that clients write. */
-const SIGNALS: Record<string, number> = { SIGNAL_SIGKILL: 9, SIGNAL_SIGTERM: 15, 9: 9, 15: 15 };
+const SIGNALS = new Map([
+  ['SIGNAL_SIGKILL', 9],
+  ['SIGNAL_SIGTERM', 15],
+  ['9', 9],
+  ['15', 15],
+]);
 
 export type ProcessSelector = { pid: number } | { tag: string };
 
@@ -73,7 +78,7 @@ export const sendSignal = (visit: Visit): Promise<unknown> =>
   within(visit, async () => {
     const schema = OfProcess.extend({ signal: z.union([z.string(), z.int()]).nullish() });
     const { process, signal: name } = await readMessage(visit.request, schema);
-    const signal = SIGNALS[String(name)];
+    const signal = SIGNALS.get(String(name));
     if (signal === undefined) throw new RpcFailure('unimplemented', `invalid signal: ${String(name)}`);
     await visit.machines.signalRun(visit.op, visit.sandbox.machineId, selectorOf(process), signal);
     return {};
