@@ -3,6 +3,7 @@ import type { Machines } from '../../../domains/machines/index.ts';
 import type { Sandbox, Sandboxes } from '../../../domains/sandboxes/index.ts';
 import { AppError } from '../../../kernel/errors.ts';
 import type { Op } from '../../../kernel/op.ts';
+import type { Shares } from '../../../kernel/shares.ts';
 import { MINUTE, SECOND } from '../../../kernel/time.ts';
 import type { CountRequest, RawRequest } from '../../contract.ts';
 import { isGone, SandboxGone } from './failure.ts';
@@ -32,8 +33,8 @@ export type EnvdDomains = {
   sandboxes: Pick<Sandboxes, 'accessToken' | 'awake' | 'byAccessToken' | 'byCode'>;
 };
 
-/** What this process keeps of its visitors: how many streams each sandbox has open. */
-export type EnvdWorld = EnvdDomains & { openStreams: Map<string, number> };
+/** What this process keeps of its visitors: how many streams each sandbox has open, by its code. */
+export type EnvdWorld = EnvdDomains & { openStreams: Shares<string> };
 
 /** One request to the daemon of one sandbox, whose caller has shown that it may. */
 export type Visit = EnvdWorld & {

@@ -1,3 +1,4 @@
+import { createShares } from '../../../kernel/shares.ts';
 import type { Method, RawAnswer, RawRequest, RawRoute } from '../../contract.ts';
 import { named, visit, visitFiles, type EnvdDomains, type EnvdWorld, type Visit } from './access.ts';
 import { compose } from './compose.ts';
@@ -7,6 +8,7 @@ import { listDir, makeDir, move, remove, stat } from './filesystem.ts';
 import { showEnvironment, showMetrics } from './look.ts';
 import { closeStdin, list, sendInput, sendSignal, streamInput, update } from './process.ts';
 import { connect, start } from './process-stream.ts';
+import { MAX_OPEN } from './stream.ts';
 import { upload } from './upload.ts';
 import { watchDir } from './watch.ts';
 import { createWatchers } from './watchers.ts';
@@ -52,7 +54,7 @@ const services = (watchers = createWatchers()): Services => ({
 });
 
 export function envdRoutes(domains: EnvdDomains): RawRoute[] {
-  const world: EnvdWorld = { ...domains, openStreams: new Map() };
+  const world: EnvdWorld = { ...domains, openStreams: createShares(MAX_OPEN) };
   const files = filesAnswering(world);
   return [
     ...Object.entries(services()).map(([service, methods]) => rpcRoute(world, service, methods)),

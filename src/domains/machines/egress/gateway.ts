@@ -4,7 +4,7 @@ import { MINUTE, SECOND } from '../../../kernel/time.ts';
 import { greetingOf } from '../../../platform/egress/greeting.ts';
 import { answeredAs, createRequests } from '../../../platform/egress/requests.ts';
 import { join } from '../../../platform/join.ts';
-import { createShares } from '../../../platform/shares.ts';
+import { createShares } from '../../../kernel/shares.ts';
 import type { GateCall } from '../drivers/driver.ts';
 import { permitsAddress, permitsName, transformFor, type EgressRules } from '../rules.ts';
 import { rulesOfRunning } from '../store.ts';
