@@ -190,12 +190,13 @@ function domainsOver({ files, processes, watches, state }: Parts): EnvdDomains {
       closeRunInput: async (_op, _id, selector) => void find(selector),
       resizeRun: async (_op, _id, selector) => void find(selector),
       stat: async (_op, _id, path) => statOf(path, at(path)),
-      listTree: async (_op, _id, path) => ({
-        entries: [...files]
-          .filter(([name]) => name.startsWith(`${path}/`) && !name.slice(path.length + 1).includes('/'))
-          .map(([name, kept]) => statOf(name, kept)),
-        truncated: false,
-      }),
+      listTree: async (_op, _id, path, _options, use) =>
+        use({
+          entries: [...files]
+            .filter(([name]) => name.startsWith(`${path}/`) && !name.slice(path.length + 1).includes('/'))
+            .map(([name, kept]) => statOf(name, kept)),
+          truncated: false,
+        }),
       readStream: async (_op, _id, path, options = {}) => {
         const kept = at(path);
         if (kept.kind === 'directory') throw new AppError('invalid', 'Is a directory');

@@ -136,8 +136,9 @@ const lookRoutes = ({ sandboxes, machines }: SandboxDomains): Route[] => [
     handle: async (op, { params, query }) => {
       const { machineId } = await sandboxes.working(op, params.id);
       const { user, depth } = query;
-      const { entries, truncated } = await machines.listTree(op, machineId, query.path, { user, depth });
-      return ok({ path: query.path, files: entries.map(presentFile), truncated });
+      return machines.listTree(op, machineId, query.path, { user, depth }, ({ entries, truncated }) =>
+        ok({ path: query.path, files: entries.map(presentFile), truncated }),
+      );
     },
   }),
   route({

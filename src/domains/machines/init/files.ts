@@ -75,10 +75,18 @@ export async function stat(connect: Connect, path: string, as: { user: string; f
   return one(connect, CALL.stat, [...paths(path, as), ['follow', as.follow ? 1 : 0]]);
 }
 
+export type ListOptions = {
+  user: string;
+  depth: number;
+  limit: number;
+  /** Told how much there is to be held, before it is; what it throws ends the list. */
+  hold?: ((bytes: number) => void) | undefined;
+};
+
 export async function list(
   connect: Connect,
   path: string,
-  as: { user: string; depth: number; limit: number },
+  as: ListOptions,
 ): Promise<{ entries: FileStat[]; truncated: boolean }> {
   const limit = Math.min(as.limit, MAX_LISTED);
   const wire = await call(connect, CALL.list, [...paths(path, as), ['depth', as.depth], ['limit', limit]]);
@@ -90,6 +98,7 @@ export async function list(
         return { entries, truncated: new Map(decodePairs(frame.payload)).get('truncated') === '1' };
       bytes += frame.payload.length;
       if (bytes > MAX_LISTED_BYTES) return { entries, truncated: true };
+      as.hold?.(frame.payload.length);
       if (entries.push(entryOf(frame)) > limit) throw nonsense('more entries than asked for');
     }
   } finally {
