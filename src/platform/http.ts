@@ -16,13 +16,22 @@ const DRAIN_MS = 10_000;
 const MAX_PARAM_LENGTH = 500;
 /** An answer of more bytes goes out in pieces of so many, no faster than its caller takes them. */
 const PIECE_BYTES = 16_384;
+/** Bytes of requests' bodies that are read whole: of one network of callers, and of all. */
+export const MAX_READ = { each: 134_217_728, all: 402_653_184 };
 /** Bytes of answers that are whole in memory until they are taken: of one network of callers, and of all. */
 export const MAX_UNTAKEN = { each: 67_108_864, all: 268_435_456 };
 const CLIENT_ERROR_STATUS: Record<string, number> = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 };
-const UNTAKEN_SECONDS = 1;
+const FULL_SECONDS = 1;
 /** A killed PostgreSQL is back by then. */
 const DATABASE_BACK_SECONDS = 2;
 const SANE_REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Nobody reads its body but itself. */
+    isStreamed?: boolean;
+  }
+}
 
 export type HttpOptions = {
   /** Addresses of proxies whose word about the client's address counts. */
@@ -54,9 +63,34 @@ export function createHttpServer({ trustProxy, fronts = [], readCheckMs }: HttpO
     clientErrorHandler: refuseMalformedHttp,
   });
   server.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
+  takeInTurn(server);
   giveInPieces(server);
   parseJson(server);
   return server;
+}
+
+/**
+ * A body is read before anybody knows whose it is. Who sends too much at a time is asked to wait, whatever of it has
+ * come, and takes nothing from what there is for others.
+ */
+function takeInTurn(server: FastifyInstance): void {
+  const reading = createShares<string>(MAX_READ);
+  server.addHook('onRequest', (request, reply, done) => {
+    const { bodyLimit = DEFAULT_BODY_LIMIT, config } = request.routeOptions;
+    const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
+    const declared = length === undefined && encoding !== undefined ? bodyLimit : Number(length ?? 0);
+    const bytes = config.isStreamed ? 0 : Math.min(declared, bodyLimit);
+    if (!(bytes > PIECE_BYTES)) return done();
+    const caller = networkOf(request.ip);
+    if (!reading.take(caller, bytes))
+      return done(
+        new AppError('at_capacity', 'Too much is being sent at once: try again in a moment', {
+          retryAfterSeconds: FULL_SECONDS,
+        }),
+      );
+    reply.raw.once('close', () => reading.give(caller, bytes));
+    done();
+  });
 }
 
 /**
@@ -73,7 +107,7 @@ function giveInPieces(server: FastifyInstance): void {
     if (!untaken.take(caller, bytes))
       return done(
         new AppError('at_capacity', 'Take what you have asked for already, and then try again', {
-          retryAfterSeconds: UNTAKEN_SECONDS,
+          retryAfterSeconds: FULL_SECONDS,
         }),
       );
     reply.raw.once('close', () => untaken.give(caller, bytes));
@@ -94,6 +128,7 @@ export function withRawBodies(server: FastifyInstance, declare: (scope: FastifyI
   void server.register(async (scope) => {
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser('*', (_request, _body, done) => done(null));
+    scope.addHook('onRoute', (route) => void (route.config = { ...route.config, isStreamed: true }));
     declare(scope);
   });
 }

@@ -3,10 +3,11 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { isAppError } from '../../src/kernel/errors.ts';
-import { createHttpServer, MAX_UNTAKEN } from '../../src/platform/http.ts';
+import { createHttpServer, MAX_READ, MAX_UNTAKEN, withRawBodies } from '../../src/platform/http.ts';
 
 const CHECK_MS = 400;
 const LARGE = 'ü'.repeat(4_000_000);
+const BODY = 30_000_000;
 const server = createHttpServer({ readCheckMs: CHECK_MS });
 let url: URL;
 beforeAll(async () => {
@@ -17,18 +18,27 @@ beforeAll(async () => {
     await sleep(3 * CHECK_MS);
     return { late: true };
   });
+  server.post('/whole', { bodyLimit: BODY }, async () => ({ taken: true }));
+  withRawBodies(server, (scope) => void scope.post('/streamed', async () => ({ streamed: true })));
   server.setErrorHandler((error, _, reply) =>
     reply.code(isAppError(error, 'at_capacity') ? 503 : 500).send({ error: String(error) }),
   );
   url = new URL(await server.listen({ host: '127.0.0.1', port: 0 }));
 });
-afterAll(() => server.close());
+afterAll(() => {
+  server.server.closeAllConnections();
+  return server.close();
+});
+
+function sending(head: string): Socket {
+  const socket = connect({ host: url.hostname, port: Number(url.port) });
+  socket.on('error', () => {}).write(head);
+  return socket;
+}
 
 /** Asks, and reads nothing of the answer but its head. */
 async function asking(path: string): Promise<{ socket: Socket; status: string | undefined }> {
-  const socket = connect({ host: url.hostname, port: Number(url.port) });
-  socket.on('error', () => {});
-  socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  const socket = sending(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
   const [first] = (await once(socket, 'data')) as [Buffer];
   socket.pause();
   return { socket, status: /^HTTP\/1.1 (\d+)/.exec(first.toString())?.[1] };
@@ -74,4 +84,26 @@ test('who takes nothing at all is cut off, who takes slowly or waits for what ta
   clearInterval(sips);
   expect(taken).toBeGreaterThan(0);
   slow.destroy();
+});
+
+const post = (path: string, framing: string) =>
+  sending(`POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${framing}\r\n\r\n`);
+
+test.each([
+  ['says how long its body is', `Content-Length: ${BODY}`],
+  ['does not', 'Transfer-Encoding: chunked'],
+])('who sends too much at a time and %s is asked to wait; what is small or streamed is not', async (_, framing) => {
+  const most = Math.floor(MAX_READ.each / BODY);
+  const held = Array.from({ length: most }, () => post('/whole', framing));
+  const small = (path: string) => fetch(new URL(path, url), { method: 'POST', headers, body: '{}' });
+  const headers = { 'content-type': 'application/json' };
+  const large = () =>
+    fetch(new URL('/whole', url), { method: 'POST', headers, body: JSON.stringify('x'.repeat(BODY / 2)) });
+  await sleep(CHECK_MS);
+  expect((await large()).status).toBe(503);
+  expect((await small('/whole')).status).toBe(200);
+  const [streamed] = (await once(post('/streamed', framing), 'data')) as [Buffer];
+  expect(streamed.toString()).toMatch(/^HTTP\/1.1 200/);
+  for (const socket of held) socket.destroy();
+  await expect.poll(async () => (await large()).status).toBe(200);
 });
