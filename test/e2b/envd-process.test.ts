@@ -274,6 +274,27 @@ describe('errors', () => {
     ]);
   });
 
+  test('more than is held for a sandbox is refused while its processes take nothing of it', async () => {
+    inside.state.script = () => {};
+    const { frames } = await stream(inside.origin, START, bash('cat'));
+    const { pid } = (await frames.next()).value?.message.event.start;
+    const taking = Promise.withResolvers<void>();
+    inside.state.taking = taking.promise;
+    const message = { process: { pid }, input: { stdin: 'x'.repeat(8_000_000) } };
+    const sent = Array.from({ length: 4 }, () => unary(inside.origin, 'process.Process/SendInput', message));
+    await expect.poll(() => inside.state.waiting).toBe(4);
+    const small = { process: { pid }, input: { stdin: 'eHg=' } };
+    expect(await unary(inside.origin, 'process.Process/SendInput', message)).toMatchObject({
+      status: 429,
+      body: { code: 'resource_exhausted', message: 'Too much is being sent to this sandbox at once' },
+    });
+    taking.resolve();
+    expect((await Promise.all(sent)).map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+    expect((await unary(inside.origin, 'process.Process/SendInput', small)).status).toBe(200);
+    expect((await unary(inside.origin, 'process.Process/SendInput', message)).status).toBe(200);
+    await frames.return(undefined);
+  });
+
   test('a message that is too large is refused before it is all there', async () => {
     const body = JSON.stringify({ process: { pid: 100 }, input: { stdin: 'x'.repeat(9_000_000) } });
     expect(await unary(inside.origin, 'process.Process/SendInput', body)).toMatchObject({

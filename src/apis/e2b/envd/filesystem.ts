@@ -47,8 +47,8 @@ async function whyNotMade(visit: Visit, user: string, path: string): Promise<App
 
 export const move = (visit: Visit): Promise<unknown> =>
   within(visit, async () => {
-    const { machines, op, sandbox, request } = visit;
-    const message = await readMessage(request, z.object({ source: z.string(), destination: z.string() }));
+    const { machines, op, sandbox } = visit;
+    const message = await readMessage(visit, z.object({ source: z.string(), destination: z.string() }));
     const user = await rpcUser(visit);
     const source = await absolutePath(visit, user, message.source);
     const destination = await absolutePath(visit, user, message.destination);
@@ -67,9 +67,9 @@ export const remove = (visit: Visit): Promise<unknown> =>
 
 export const listDir = (visit: Visit): Promise<unknown> =>
   within(visit, async () => {
-    const { machines, op, sandbox, request } = visit;
+    const { machines, op, sandbox } = visit;
     const schema = Path.extend({ depth: z.int().min(0).nullish() });
-    const message = await readMessage(request, schema);
+    const message = await readMessage(visit, schema);
     const user = await rpcUser(visit);
     const path = await absolutePath(visit, user, message.path);
     const depth = Math.min(message.depth || 1, MAX_DEPTH);
@@ -99,7 +99,7 @@ export async function entryAt(visit: Visit, user: string, path: string): Promise
 
 const withPath = (visit: Visit, work: (user: string, path: string) => Promise<unknown>): Promise<unknown> =>
   within(visit, async () => {
-    const message = await readMessage(visit.request, Path);
+    const message = await readMessage(visit, Path);
     const user = await rpcUser(visit);
     return work(user, await absolutePath(visit, user, message.path));
   });
