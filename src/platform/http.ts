@@ -84,7 +84,7 @@ function takeInTurn(server: FastifyInstance): void {
     const caller = networkOf(request.ip);
     if (!reading.take(caller, bytes))
       return done(
-        new AppError('at_capacity', 'Too much is being sent at once: try again in a moment', {
+        new AppError('rate_limited', 'Too much is being sent at once: try again in a moment', {
           retryAfterSeconds: FULL_SECONDS,
         }),
       );
@@ -106,7 +106,7 @@ function giveInPieces(server: FastifyInstance): void {
     const caller = networkOf(request.ip);
     if (!untaken.take(caller, bytes))
       return done(
-        new AppError('at_capacity', 'Take what you have asked for already, and then try again', {
+        new AppError('rate_limited', 'Take what you have asked for already, and then try again', {
           retryAfterSeconds: FULL_SECONDS,
         }),
       );

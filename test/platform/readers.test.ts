@@ -21,7 +21,7 @@ beforeAll(async () => {
   server.post('/whole', { bodyLimit: BODY }, async () => ({ taken: true }));
   withRawBodies(server, (scope) => void scope.post('/streamed', async () => ({ streamed: true })));
   server.setErrorHandler((error, _, reply) =>
-    reply.code(isAppError(error, 'at_capacity') ? 503 : 500).send({ error: String(error) }),
+    reply.code(isAppError(error, 'rate_limited') ? 429 : 500).send({ error: String(error) }),
   );
   url = new URL(await server.listen({ host: '127.0.0.1', port: 0 }));
 });
@@ -59,7 +59,7 @@ test('who leaves too much untaken is given no more until it has gone, but what i
   const held = await Promise.all(Array.from({ length: most }, () => asking('/large')));
   expect(new Set(held.map(({ status }) => status))).toEqual(new Set(['200']));
   const more = await asking('/large');
-  expect(more.status).toBe('503');
+  expect(more.status).toBe('429');
   expect((await fetch(new URL('/small', url))).status).toBe(200);
   for (const { socket } of [...held, more]) socket.destroy();
   await expect.poll(async () => (await fetch(new URL('/large', url))).status).toBe(200);
@@ -100,7 +100,7 @@ test.each([
   const large = () =>
     fetch(new URL('/whole', url), { method: 'POST', headers, body: JSON.stringify('x'.repeat(BODY / 2)) });
   await sleep(CHECK_MS);
-  expect((await large()).status).toBe(503);
+  expect((await large()).status).toBe(429);
   expect((await small('/whole')).status).toBe(200);
   const [streamed] = (await once(post('/streamed', framing), 'data')) as [Buffer];
   expect(streamed.toString()).toMatch(/^HTTP\/1.1 200/);
