@@ -16,7 +16,7 @@
 
 #include "users.h"
 
-enum { TTY_GROUP = 5, TERMINAL_MODE = 0620, SIZE_MAX_CELLS = 4096, LAST_SIGNAL = 64 };
+enum { TTY_GROUP = 5, TERMINAL_MODE = 0620, SIZE_MAX_CELLS = 10000, LAST_SIGNAL = 64 };
 /* A machine's memory hog is the kernel's first victim, before what keeps the machine itself going. */
 static const char COMMAND_OOM_SCORE[] = "500";
 static const char DEFAULT_PATH[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -118,7 +118,7 @@ function upgrade(
   use: NonNullable<Answer['upgrade']>,
 ): FastifyReply {
   try {
-    acceptChannel(reply.request.raw, reply.raw, use);
+    acceptChannel({ request: reply.request.raw, response: reply.raw, caller: callerScope(op) }, use);
   } catch (error) {
     return send(edge, api, op, route, reply, toAppError(error));
   }

@@ -8,6 +8,8 @@ const HEADERS_TIMEOUT_MS = 60_000;
 /** After this time, and each time again, a body must have brought so many bytes more, or it is not waited for. */
 const BODY_CHECK_MS = 60_000;
 const LEAST_BODY_BYTES = 65_536;
+/** A client that takes nothing at all of what is there for it for so long is not waited for. */
+const READ_CHECK_MS = 120_000;
 /** Longer than the keep-alive of usual load balancers, so that it is them who close. */
 const KEEP_ALIVE_MS = 72_000;
 /** Names and values of a request's headers together; more is answered 431. */
@@ -28,7 +30,11 @@ export type Front = {
 };
 
 /** The HTTP/1.1 server in which fronts stand before the routes. Malformed and ambiguous framing is refused by Node. */
-export function createFrontedServer(routes: RequestListener, fronts: readonly Front[]): Server {
+export function createFrontedServer(
+  routes: RequestListener,
+  fronts: readonly Front[],
+  { readCheckMs = READ_CHECK_MS }: { readCheckMs?: number | undefined } = {},
+): Server {
   const server: Server = createServer({
     // Of one whole request, which may be a large file. The body's pace is looked at instead.
     requestTimeout: 0,
@@ -43,6 +49,7 @@ export function createFrontedServer(routes: RequestListener, fronts: readonly Fr
     routes(request, response);
   };
   const serve: RequestListener = (request, response) => {
+    expectReader(response, readCheckMs);
     const front = fronts.find((each) => each.takes(request));
     return front ? front.serve(request, response, own) : own(request, response);
   };
@@ -69,6 +76,19 @@ function expectBody(server: Server, request: IncomingMessage): void {
     seen = socket.bytesRead;
   }, BODY_CHECK_MS).unref();
   for (const event of ['end', 'close']) request.once(event, () => clearInterval(timer));
+}
+
+/** Cuts off a client that only holds what it has asked for. */
+function expectReader(response: ServerResponse, checkMs: number): void {
+  const { socket } = response;
+  if (!socket) return;
+  const taken = (): number => socket.bytesWritten - socket.writableLength;
+  let seen = taken();
+  const timer = setInterval(() => {
+    if (socket.writableLength > 0 && taken() === seen) socket.destroy();
+    seen = taken();
+  }, checkMs).unref();
+  response.once('close', () => clearInterval(timer));
 }
 
 const tooSlow = (): Error => Object.assign(new Error('Request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' });

@@ -1,36 +1,54 @@
 import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import { PassThrough, type Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { AppError, type FieldError } from '../kernel/errors.ts';
+import { createShares } from '../kernel/shares.ts';
 import { isDatabaseAway } from './db.ts';
 import { createFrontedServer, type Front } from './front.ts';
+import { networkOf } from './limits.ts';
 
 /** Request bodies larger than this are refused with 413 unless a route allows more. */
 export const DEFAULT_BODY_LIMIT = 1_000_000;
 /** So long a client may go on sending what nobody wants any more; then its connection is cut. */
 const DRAIN_MS = 10_000;
 const MAX_PARAM_LENGTH = 500;
+/** An answer of more bytes goes out in pieces of so many, no faster than its caller takes them. */
+const PIECE_BYTES = 16_384;
+/** Bytes of requests' bodies that are read whole: of one network of callers, and of all. */
+export const MAX_READ = { each: 134_217_728, all: 402_653_184 };
+/** Bytes of answers that are whole in memory until they are taken: of one network of callers, and of all. */
+export const MAX_UNTAKEN = { each: 67_108_864, all: 268_435_456 };
 const CLIENT_ERROR_STATUS: Record<string, number> = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 };
+const FULL_SECONDS = 1;
 /** A killed PostgreSQL is back by then. */
 const DATABASE_BACK_SECONDS = 2;
 const SANE_REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Nobody reads its body but itself. */
+    isStreamed?: boolean;
+  }
+}
 
 export type HttpOptions = {
   /** Addresses of proxies whose word about the client's address counts. */
   trustProxy?: string[] | undefined;
   /** What stands before the routes; the first that takes a request has it. */
   fronts?: readonly Front[] | undefined;
+  /** How often is looked whether a client takes anything of its answer; the usual where it is not said. */
+  readCheckMs?: number | undefined;
 };
 
 /** The HTTP server with everything that is the same for all routes: request ids, body parsing, drain. */
-export function createHttpServer({ trustProxy, fronts = [] }: HttpOptions = {}): FastifyInstance {
+export function createHttpServer({ trustProxy, fronts = [], readCheckMs }: HttpOptions = {}): FastifyInstance {
   const server: FastifyInstance = Fastify({
     logger: false,
     ...(trustProxy && { trustProxy }),
     bodyLimit: DEFAULT_BODY_LIMIT,
-    serverFactory: (routes) => createFrontedServer(routes, fronts),
+    serverFactory: (routes) => createFrontedServer(routes, fronts, { readCheckMs }),
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     genReqId: (request) => requestId(request.headers['x-request-id']),
     requestIdHeader: false,
@@ -45,8 +63,61 @@ export function createHttpServer({ trustProxy, fronts = [] }: HttpOptions = {}):
     clientErrorHandler: refuseMalformedHttp,
   });
   server.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
+  takeInTurn(server);
+  giveInPieces(server);
   parseJson(server);
   return server;
+}
+
+/**
+ * A body is read before anybody knows whose it is. Who sends too much at a time is asked to wait, whatever of it has
+ * come, and takes nothing from what there is for others.
+ */
+function takeInTurn(server: FastifyInstance): void {
+  const reading = createShares<string>(MAX_READ);
+  server.addHook('onRequest', (request, reply, done) => {
+    const { bodyLimit = DEFAULT_BODY_LIMIT, config } = request.routeOptions;
+    const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
+    const declared = length === undefined && encoding !== undefined ? bodyLimit : Number(length ?? 0);
+    const bytes = config.isStreamed ? 0 : Math.min(declared, bodyLimit);
+    if (!(bytes > PIECE_BYTES)) return done();
+    const caller = networkOf(request.ip);
+    if (!reading.take(caller, bytes))
+      return done(
+        new AppError('rate_limited', 'Too much is being sent at once: try again in a moment', {
+          retryAfterSeconds: FULL_SECONDS,
+        }),
+      );
+    reply.raw.once('close', () => reading.give(caller, bytes));
+    done();
+  });
+}
+
+/**
+ * What is whole in memory is there until its caller has taken it, who may take it slowly or never. Who leaves too much
+ * untaken is given no more.
+ */
+function giveInPieces(server: FastifyInstance): void {
+  const untaken = createShares<string>(MAX_UNTAKEN);
+  server.addHook('onSend', (request, reply, payload, done) => {
+    const whole = typeof payload === 'string' || Buffer.isBuffer(payload) ? payload : '';
+    const bytes = Buffer.byteLength(whole);
+    if (bytes <= PIECE_BYTES || request.method === 'HEAD') return done(null, payload);
+    const caller = networkOf(request.ip);
+    if (!untaken.take(caller, bytes))
+      return done(
+        new AppError('rate_limited', 'Take what you have asked for already, and then try again', {
+          retryAfterSeconds: FULL_SECONDS,
+        }),
+      );
+    reply.raw.once('close', () => untaken.give(caller, bytes));
+    void reply.header('content-length', bytes);
+    done(null, Readable.from(piecesOf(typeof whole === 'string' ? Buffer.from(whole) : whole), { objectMode: false }));
+  });
+}
+
+function* piecesOf(whole: Buffer): Generator<Buffer> {
+  for (let at = 0; at < whole.length; at += PIECE_BYTES) yield whole.subarray(at, at + PIECE_BYTES);
 }
 
 /**
@@ -57,6 +128,7 @@ export function withRawBodies(server: FastifyInstance, declare: (scope: FastifyI
   void server.register(async (scope) => {
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser('*', (_request, _body, done) => done(null));
+    scope.addHook('onRoute', (route) => void (route.config = { ...route.config, isStreamed: true }));
     declare(scope);
   });
 }

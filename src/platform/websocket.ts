@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 import { AppError } from '../kernel/errors.ts';
+import { createShares } from '../kernel/shares.ts';
 import { answerOn } from './forward.ts';
 import type { Front, IncomingMessage, RequestListener, ServerResponse } from './front.ts';
 
@@ -17,7 +18,8 @@ export type Channel = {
 };
 
 const MAX_MESSAGE_BYTES = 1_000_000;
-const MAX_CHANNELS = 2_000;
+/** In one process at a time: of one caller, and of all of them. */
+export const MAX_CHANNELS = { each: 500, all: 2_000 };
 /** Who does not answer a ping until the next one is gone. */
 const PING_MS = 30_000;
 /** How long a client may take to say goodbye when the server stops. */
@@ -71,16 +73,21 @@ const server = new WebSocketServer({
   handleProtocols: (offered) => [...offered].find((protocol) => !protocol.startsWith(KEY_PROTOCOL)) ?? false,
 });
 
-/** Throws where the request is no offer; what is wrong with its handshake is answered to it. */
+const channels = createShares<string>(MAX_CHANNELS);
+
+/**
+ * Throws where the request is no offer, or its caller has as many channels as it may have; what is wrong with its
+ * handshake is answered to it.
+ */
 export function acceptChannel(
-  request: IncomingMessage,
-  response: ServerResponse,
+  { request, response, caller }: { request: IncomingMessage; response: ServerResponse; caller: string },
   use: (channel: Channel) => Promise<void>,
 ): void {
   const offer = offers.get(request);
   if (!offer) throw new AppError('invalid', 'This is a WebSocket: ask for it with Upgrade: websocket');
-  if (server.clients.size >= MAX_CHANNELS) throw new AppError('at_capacity', 'There are too many connections');
+  if (!channels.take(caller)) throw new AppError('at_capacity', 'There are too many connections');
   const socket = offer.socket as Socket; // what Node's server hands over, and calls a Duplex
+  socket.once('close', () => channels.give(caller));
   response.detachSocket(socket);
   server.handleUpgrade(request, socket, offer.head, (webSocket) => {
     const channel = channelOf(webSocket);

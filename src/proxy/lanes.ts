@@ -6,9 +6,10 @@ import { MINUTE, SECOND, type Clock } from '../kernel/time.ts';
 import { within } from '../platform/deadline.ts';
 import { secured } from '../platform/egress/outward.ts';
 import { createTarget, type Target } from '../platform/forward.ts';
+import { createShares } from '../kernel/shares.ts';
 
-/** Requests and tunnels of one sandbox that are open at a time, over all its ports. */
-export const MAX_OPEN = 1_024;
+/** Requests and tunnels that are open at a time, in one process: into one machine over all its ports, and into all. */
+export const MAX_OPEN = { each: 1_024, all: 16_384 };
 /** A connection on which nothing passes for so long is cut. */
 const IDLE_MS = 15 * MINUTE;
 /** A machine that runs takes a connection or refuses it at once. */
@@ -38,7 +39,7 @@ type Lane = { target: Target; open: number; wokenLately: boolean };
 /** Keeps connections to machines' ports, of each port by itself, and counts what is open. */
 export function createLanes({ machines, clock }: { machines: Pick<Machines, 'dial'>; clock: Clock }): Lanes {
   const lanes = new Map<string, Lane>();
-  const open = new Map<MachineId, number>();
+  const open = createShares<MachineId>(MAX_OPEN);
   const closing = new AbortController();
 
   const laneTo = ({ machineId, port, tls }: Place): { key: string; lane: Lane } => {
@@ -66,19 +67,15 @@ export function createLanes({ machines, clock }: { machines: Pick<Machines, 'dia
 
   return {
     async use(place, { woken }, work) {
-      const already = open.get(place.machineId) ?? 0;
-      if (already >= MAX_OPEN) return undefined;
+      if (!open.take(place.machineId)) return undefined;
       const { key, lane } = laneTo(place);
-      open.set(place.machineId, already + 1);
       lane.open += 1;
       lane.wokenLately ||= woken;
       try {
         return await work(lane.target);
       } finally {
         lane.open -= 1;
-        const left = (open.get(place.machineId) ?? 1) - 1;
-        if (left > 0) open.set(place.machineId, left);
-        else open.delete(place.machineId);
+        open.give(place.machineId);
         if (lane.open === 0) forgetSoon(key, lane);
       }
     },

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { Ssh } from '../domains/machines/index.ts';
 import { AppError, isAppError } from '../kernel/errors.ts';
 import type { MachineId } from '../kernel/ids.ts';
+import { createShares } from '../kernel/shares.ts';
 import { HOUR, SECOND, type Clock } from '../kernel/time.ts';
 import { stopwatch } from '../platform/clock.ts';
 import { within } from '../platform/deadline.ts';
@@ -10,8 +11,8 @@ import type { Log } from '../platform/log.ts';
 import { listenTcp, type TcpListener } from '../platform/tcp.ts';
 import { proxyOp } from './lanes.ts';
 
-/** Connections into one machine at a time. */
-const MAX_CONNECTIONS = 128;
+/** Connections at a time, in one process: into one machine, and into all of them. */
+export const MAX_CONNECTIONS = { each: 128, all: 4_096 };
 /** A machine whose sshd has to be started again takes longer than one that listens. */
 const CONNECT_TIMEOUT_MS = 20 * SECOND;
 /** sshd itself asks its clients every minute whether they are there; what is silent for so long is frozen or gone. */
@@ -101,12 +102,13 @@ async function patiently<Result>(client: Duplex, connect: () => Promise<Result>)
   return undefined;
 }
 
-type Listening = Door & { listener: TcpListener; connections: number };
+type Listening = Door & { listener: TcpListener };
 
 /** One listener for each machine, at its port. */
 function createListeners(host: string, onConnection: (machineId: MachineId, socket: Duplex) => Promise<void>) {
   const listening = new Map<MachineId, Listening>();
   const opening = new Map<MachineId, Promise<boolean>>();
+  const connections = createShares<MachineId>(MAX_CONNECTIONS);
   let isClosed = false;
 
   const unlisten = (machineId: MachineId): void => {
@@ -115,10 +117,8 @@ function createListeners(host: string, onConnection: (machineId: MachineId, sock
   };
 
   const take = (machineId: MachineId, socket: Duplex): void => {
-    const entry = listening.get(machineId);
-    if (!entry || entry.connections >= MAX_CONNECTIONS) return void socket.destroy();
-    entry.connections += 1;
-    socket.once('close', () => (entry.connections -= 1));
+    if (!listening.has(machineId) || !connections.take(machineId)) return void socket.destroy();
+    socket.once('close', () => connections.give(machineId));
     void onConnection(machineId, socket);
   };
 
@@ -129,7 +129,7 @@ function createListeners(host: string, onConnection: (machineId: MachineId, sock
         throw new AppError('unconfigured', 'SSH is not set up on this server', { cause });
       },
     );
-    if (listener && !isClosed) listening.set(door.machineId, { ...door, listener, connections: 0 });
+    if (listener && !isClosed) listening.set(door.machineId, { ...door, listener });
     else listener?.close();
     return listener !== undefined;
   };

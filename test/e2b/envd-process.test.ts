@@ -235,12 +235,11 @@ describe('errors', () => {
       status: 404,
       body: { code: 'not_found' },
     });
-    expect(
-      await unary(inside.origin, 'process.Process/SendSignal', { process: { pid: 1 }, signal: 'SIGNAL_SIGHUP' }),
-    ).toMatchObject({
-      status: 501,
-      body: { code: 'unimplemented' },
-    });
+    for (const signal of ['SIGNAL_SIGHUP', 'constructor', '__proto__', 1, undefined])
+      expect(await unary(inside.origin, 'process.Process/SendSignal', { process: { pid: 1 }, signal })).toMatchObject({
+        status: 501,
+        body: { code: 'unimplemented' },
+      });
     expect(await unary(inside.origin, 'process.Process/Nonsense', {})).toMatchObject({
       status: 501,
       body: { code: 'unimplemented' },
@@ -273,6 +272,27 @@ describe('errors', () => {
     expect(await collect(frames)).toMatchObject([
       { flags: 2, message: { error: { code: expect.stringMatching(/^(invalid_argument|unimplemented)$/) } } },
     ]);
+  });
+
+  test('more than is held for a sandbox is refused while its processes take nothing of it', async () => {
+    inside.state.script = () => {};
+    const { frames } = await stream(inside.origin, START, bash('cat'));
+    const { pid } = (await frames.next()).value?.message.event.start;
+    const taking = Promise.withResolvers<void>();
+    inside.state.taking = taking.promise;
+    const message = { process: { pid }, input: { stdin: 'x'.repeat(8_000_000) } };
+    const sent = Array.from({ length: 4 }, () => unary(inside.origin, 'process.Process/SendInput', message));
+    await expect.poll(() => inside.state.waiting).toBe(4);
+    const small = { process: { pid }, input: { stdin: 'eHg=' } };
+    expect(await unary(inside.origin, 'process.Process/SendInput', message)).toMatchObject({
+      status: 429,
+      body: { code: 'resource_exhausted', message: 'Too much is being sent to this sandbox at once' },
+    });
+    taking.resolve();
+    expect((await Promise.all(sent)).map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+    expect((await unary(inside.origin, 'process.Process/SendInput', small)).status).toBe(200);
+    expect((await unary(inside.origin, 'process.Process/SendInput', message)).status).toBe(200);
+    await frames.return(undefined);
   });
 
   test('a message that is too large is refused before it is all there', async () => {

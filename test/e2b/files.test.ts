@@ -9,7 +9,7 @@ import {
   type Sandbox,
 } from 'e2b';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { eventually } from '../harness/agent.ts';
+import { eventually, request } from '../harness/agent.ts';
 import { startClient, type Client } from './client.ts';
 
 let client: Client;
@@ -115,6 +115,25 @@ describe('the file system', () => {
     await expect(sandbox.files.list('nothing')).rejects.toBeInstanceOf(FileNotFoundError);
     await shell('ln -s tree way');
     expect((await sandbox.files.list('way')).map(({ path }) => path)).toContain('/home/user/way/a');
+  });
+
+  test('tells files of any time, size and name that a machine can give them, and those beside them', async () => {
+    await shell('mkdir /dev/shm/odd; cd /dev/shm/odd; touch -d @8640000000000.9 far; touch -d @99999999999999 farther');
+    await shell('cd /dev/shm/odd; touch -d @-99999999999 past; truncate -s 9223372036854775807 huge; echo x > plain');
+    await shell(String.raw`cd /dev/shm/odd; touch "$(printf 'a\377b\nc')"`);
+    const entries = await sandbox.files.list('/dev/shm/odd');
+    expect(entries.map(({ name, modifiedTime, size }) => [name, modifiedTime?.getUTCFullYear(), size])).toEqual([
+      ['a\ufffdb\nc', new Date().getUTCFullYear(), 0],
+      ['far', 9999, 0],
+      ['farther', 9999, 0],
+      ['huge', new Date().getUTCFullYear(), Number.MAX_SAFE_INTEGER],
+      ['past', 1, 0],
+      ['plain', new Date().getUTCFullYear(), 2],
+    ]);
+    const path = `/v1/sandboxes/${sandbox.sandboxId}/files/list?path=/dev/shm/odd`;
+    const { status, body } = await request(client.server.url, 'GET', path, { key: client.agent.key });
+    expect([status, body.files.length]).toEqual([200, 6]);
+    await shell('rm -r /dev/shm/odd');
   });
 
   test('shows a link with its own size and its target’s type, and none that leads nowhere', async () => {

@@ -101,7 +101,7 @@ export async function startInside({ limits = noRequestLimits }: { limits?: Reque
   const files = new Map<string, Kept>();
   const processes: Process[] = [];
   const watches: { tell(event: WatchEvent): void; isOpen: boolean }[] = [];
-  const state = { sandbox: sandboxOf(), script: (_process: Process): void => {} };
+  const state: State = { sandbox: sandboxOf(), script: () => {}, taking: Promise.resolve(), waiting: 0 };
   const domains = domainsOver({ files, processes, watches, state });
   const server: FastifyInstance = createHttpServer();
   const failures: unknown[] = [];
@@ -145,11 +145,14 @@ export async function startInside({ limits = noRequestLimits }: { limits?: Reque
 }
 export type Inside = Awaited<ReturnType<typeof startInside>>;
 
+/** `taking`: when processes take their input; `waiting`: how much of it waits for that. */
+type State = { sandbox: Sandbox; script: (process: Process) => void; taking: Promise<void>; waiting: number };
+
 type Parts = {
   files: Map<string, Kept>;
   processes: Process[];
   watches: { tell(event: WatchEvent): void; isOpen: boolean }[];
-  state: { sandbox: Sandbox; script: (process: Process) => void };
+  state: State;
 };
 
 function domainsOver({ files, processes, watches, state }: Parts): EnvdDomains {
@@ -186,16 +189,22 @@ function domainsOver({ files, processes, watches, state }: Parts): EnvdDomains {
         process.signals.push(signal);
         process.die(signal);
       },
-      inputRun: async (_op, _id, selector, data) => void find(selector).input.push(Buffer.from(data)),
+      inputRun: async (_op, _id, selector, data) => {
+        state.waiting += 1;
+        await state.taking;
+        state.waiting -= 1;
+        find(selector).input.push(Buffer.from(data));
+      },
       closeRunInput: async (_op, _id, selector) => void find(selector),
       resizeRun: async (_op, _id, selector) => void find(selector),
       stat: async (_op, _id, path) => statOf(path, at(path)),
-      listTree: async (_op, _id, path) => ({
-        entries: [...files]
-          .filter(([name]) => name.startsWith(`${path}/`) && !name.slice(path.length + 1).includes('/'))
-          .map(([name, kept]) => statOf(name, kept)),
-        truncated: false,
-      }),
+      listTree: async (_op, _id, path, _options, use) =>
+        use({
+          entries: [...files]
+            .filter(([name]) => name.startsWith(`${path}/`) && !name.slice(path.length + 1).includes('/'))
+            .map(([name, kept]) => statOf(name, kept)),
+          truncated: false,
+        }),
       readStream: async (_op, _id, path, options = {}) => {
         const kept = at(path);
         if (kept.kind === 'directory') throw new AppError('invalid', 'Is a directory');

@@ -148,6 +148,17 @@ describe('the list', () => {
     expect(plain.body.map(({ sandboxID }: { sandboxID: string }) => sandboxID)).toEqual([sandbox.sandboxId]);
     await other.kill();
   });
+
+  test.each(['a=%00', 'a=%2500', '%00=a', 'a=%25ff', '%'])(
+    'refuses the filter %s, which nothing can have',
+    async (pairs) => {
+      for (const path of ['/e2b/api/v2/sandboxes', '/e2b/api/sandboxes']) {
+        const asked = `${path}?metadata=${encodeURIComponent(pairs)}`;
+        const { status, body } = await request(client.server.url, 'GET', asked, { key: client.agent.key });
+        expect([status, body]).toEqual([400, { code: 400, message: expect.stringContaining('metadata') }]);
+      }
+    },
+  );
 });
 
 describe('connecting', () => {

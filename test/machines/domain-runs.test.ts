@@ -99,10 +99,10 @@ describe('a command that is begun', () => {
       pty: { cols: 80, rows: 24 },
     });
     await heard(run, ({ pty }) => pty.includes('xterm'));
-    await machines.resizeRun(op(), id, { pid: run.pid }, { cols: 132, rows: 50 });
+    await machines.resizeRun(op(), id, { pid: run.pid }, { cols: 10_000, rows: 50 });
     await machines.inputRun(op(), id, { pid: run.pid }, Buffer.from('go\n'));
     const { pty, exit } = await heard(run);
-    expect(pty).toContain('50 132');
+    expect(pty).toContain('50 10000');
     expect(exit).toBe(4);
     const plain = await machines.run(op(), id, { command: 'sleep 60', onDisconnect: 'kill' });
     await expect(machines.resizeRun(op(), id, { pid: plain.pid }, { cols: 1, rows: 1 })).rejects.toMatchObject({

@@ -26,6 +26,9 @@ describe('files', () => {
     await call('POST', at('/files'), { path: 'bin', content, encoding: 'base64', mode: '755' });
     expect((await call('GET', at('/files?path=bin'))).body).toMatchObject({ content, encoding: 'base64' });
     expect((await sh('stat -c %a bin')).stdout).toBe('755\n');
+    const wrong = { path: 'bin', content: '%%%', encoding: 'base64' };
+    expect(await call('POST', at('/files'), wrong)).toMatchObject({ status: 400 });
+    expect((await call('GET', at('/files?path=bin'))).body).toMatchObject({ content });
   });
 
   test('of more than ten megabytes are not JSON', async () => {

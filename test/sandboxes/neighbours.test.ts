@@ -153,7 +153,7 @@ describe('ports', () => {
     expect(await world.sandboxes.expose(op(loser), their.id, { port: 80, subdomain: 'shared' })).toBeDefined();
   });
 
-  test.each(['www', 'api', 'admin', 'xn--caf-dma', `3000-a${'b'.repeat(19)}`])(
+  test.each(['www', 'api', 'admin', 'xn--caf-dma', '49983-mine', `3000-a${'b'.repeat(19)}`])(
     'the subdomain %s is nobody’s',
     async (subdomain) => {
       const owner = await account();

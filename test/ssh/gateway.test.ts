@@ -6,7 +6,7 @@ import { AppError } from '../../src/kernel/errors.ts';
 import type { MachineId } from '../../src/kernel/ids.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { createLog } from '../../src/platform/log.ts';
-import { createSshGateway, type SshGateway } from '../../src/proxy/ssh-gateway.ts';
+import { createSshGateway, MAX_CONNECTIONS, type SshGateway } from '../../src/proxy/ssh-gateway.ts';
 import { eventually } from '../harness/agent.ts';
 import { freePorts } from './ports.ts';
 
@@ -102,6 +102,22 @@ describe('the gateway', () => {
     made.unlisten(one);
     await once(socket, 'close');
     expect(await isOpen()).toBe(false);
+  });
+
+  test('lets so many into one machine at a time, and another one when one of them has gone', async () => {
+    const made = gateway();
+    await made.serve(ssh);
+    await made.listen({ machineId: one, port });
+    const greeted = async (socket: Socket) => {
+      socket.on('error', () => {}).write('x');
+      return Promise.race([once(socket, 'data').then(() => true), once(socket, 'close').then(() => false)]);
+    };
+    const inside = await Promise.all(Array.from({ length: MAX_CONNECTIONS.each }, visit));
+    expect(await Promise.all(inside.map(greeted))).toEqual(inside.map(() => true));
+    expect(await greeted(await visit())).toBe(false);
+    inside[0]?.destroy();
+    await expect.poll(async () => greeted(await visit())).toBe(true);
+    for (const socket of inside) socket.destroy();
   });
 
   test('keeps a client that comes while its machine is being started', async () => {

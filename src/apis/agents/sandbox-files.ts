@@ -12,6 +12,8 @@ const MAX_CONTENT_BYTES = 10_000_000;
 /** As JSON writes it, content may be several times as long. */
 const MAX_BODY_BYTES = 32_000_000;
 const MAX_DEPTH = 64;
+/** In either alphabet. Anything else but spaces would be left out without a word. */
+const BASE64 = /^[A-Za-z0-9+/_-]*={0,2}$/;
 
 const Encoding = z.enum(['utf8', 'base64']);
 const NewFile = z.object({
@@ -89,6 +91,8 @@ const writeRoute = ({ sandboxes, machines }: SandboxDomains, path: string): Rout
     fails: ['conflict', 'forbidden'],
     replies: { 201: { description: 'It is written', schema: Written } },
     handle: async (op, { params, body }) => {
+      if (body.encoding === 'base64' && !BASE64.test(body.content.replaceAll(/\s/g, '')))
+        throw new AppError('invalid', 'content is not base64');
       const content = Buffer.from(body.content, body.encoding);
       if (content.length > MAX_CONTENT_BYTES)
         throw new AppError('too_large', `content exceeds maximum size (${MAX_CONTENT_BYTES} bytes)`);
@@ -136,8 +140,9 @@ const lookRoutes = ({ sandboxes, machines }: SandboxDomains): Route[] => [
     handle: async (op, { params, query }) => {
       const { machineId } = await sandboxes.working(op, params.id);
       const { user, depth } = query;
-      const { entries, truncated } = await machines.listTree(op, machineId, query.path, { user, depth });
-      return ok({ path: query.path, files: entries.map(presentFile), truncated });
+      return machines.listTree(op, machineId, query.path, { user, depth }, ({ entries, truncated }) =>
+        ok({ path: query.path, files: entries.map(presentFile), truncated }),
+      );
     },
   }),
   route({

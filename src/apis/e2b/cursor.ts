@@ -11,10 +11,16 @@ import { parseId } from '../../kernel/ids.ts';
  */
 export function readPairs(text: string | undefined): Record<string, string> | undefined {
   if (text === undefined || text === '') return undefined;
+  const pairs = decodedPairs(text);
+  // It was encoded twice, so that nobody has seen it yet; no database column can hold it.
+  if (pairs.flat().some((part) => part.includes('\0')))
+    throw new AppError('invalid', 'metadata must not contain NUL characters');
+  return Object.fromEntries(pairs);
+}
+
+function decodedPairs(text: string): [string, string][] {
   try {
-    return Object.fromEntries(
-      [...new URLSearchParams(text)].map(([key, value]) => [decodeURIComponent(key), decodeURIComponent(value)]),
-    );
+    return [...new URLSearchParams(text)].map(([key, value]) => [decodeURIComponent(key), decodeURIComponent(value)]);
   } catch (cause) {
     throw new AppError('invalid', 'metadata is not percent-encoded', { cause });
   }

@@ -145,9 +145,10 @@ const toldOf = (outcome: ExecOutcome): Pick<GradingResult, 'seconds' | 'timedOut
 const storable = (bytes: Buffer): string => bytes.toString().replaceAll('\0', '\u{FFFD}').toWellFormed();
 
 async function evidenceOf(hands: Hands, op: Op, machineId: MachineId, outcome: ExecOutcome): Promise<Evidence> {
-  const { entries } = await hands.machines.listTree(op, machineId, LOGS, { user: 'root', depth: 1 });
   // A link or a pipe in this place was made by something that should not have: it is no report.
-  const files = entries.filter(({ kind }) => kind === 'file').map(({ name }) => name);
+  const files = await hands.machines.listTree(op, machineId, LOGS, { user: 'root', depth: 1 }, ({ entries }) =>
+    entries.filter(({ kind }) => kind === 'file').map(({ name }) => name),
+  );
   const outcomes = new Map<string, Outcome>();
   for (const name of files.filter((file) => file.endsWith('.xml')).slice(0, MAX_REPORTS)) {
     const xml = await read(hands, op, machineId, name, MAX_REPORT_BYTES);

@@ -7,6 +7,7 @@ import { withoutDrafts } from './drafts.ts';
 import { fileWording } from './file-errors.ts';
 import { MachineLost, type FileStat, type WatchEvent } from './init/index.ts';
 import { ask, asked, reach, worded, type Reached } from './reach.ts';
+import { holding } from './whole.ts';
 import type { MachinesWorld } from './world.ts';
 
 // Everything is done inside the machine, by its init as the user who asks: a link, a `..` or a device can lead to what
@@ -46,21 +47,30 @@ export const stat = (
     reached.init.stat(await checkedPath(reached, user, path), { user, follow }),
   );
 
-/** What is below a directory, as deep as is said (1: in itself), each directory before what is in it. */
-export function list(
+export type Listed = { entries: FileStat[]; truncated: boolean };
+
+/**
+ * What `use` makes of what is below a directory, as deep as is said (1: in itself), each directory before what is in
+ * it. Until it has ended, the list counts as held in memory. Throws `rate_limited` where too much is.
+ */
+export async function list<Result>(
   world: MachinesWorld,
   op: Op,
   id: MachineId,
   path: string,
-  { user = DEFAULT_USER, depth = 1, limit = DEFAULT_LISTED }: ListOptions = {},
-): Promise<{ entries: FileStat[]; truncated: boolean }> {
+  { user = DEFAULT_USER, depth = 1, limit = DEFAULT_LISTED }: ListOptions,
+  use: (listed: Listed) => Result | Promise<Result>,
+): Promise<Result> {
   if (!Number.isInteger(depth) || depth < 1 || depth > MAX_DEPTH)
     throw new AppError('invalid', `depth must be from 1 to ${MAX_DEPTH}`);
   if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LISTED)
     throw new AppError('invalid', `limit must be from 1 to ${MAX_LISTED}`);
-  return ask(world, op, id, fileWording, async (reached) =>
-    reached.init.list(await checkedPath(reached, user, path), { user, depth, limit }),
-  );
+  return holding(id, async (hold) => {
+    const listed = await ask(world, op, id, fileWording, async (reached) =>
+      reached.init.list(await checkedPath(reached, user, path), { user, depth, limit, hold }),
+    );
+    return use(listed);
+  });
 }
 
 /** A file's content as it is read, from and up to where it is said. It ends when the op is not wanted any more. */

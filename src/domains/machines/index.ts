@@ -18,6 +18,7 @@ import {
   watch,
   writeStream,
   type FileUser,
+  type Listed,
   type ListOptions,
   type ReadOptions,
   type Watch,
@@ -116,12 +117,13 @@ export type Machines = {
   exec(op: Op, id: MachineId, request: CommandRequest): Promise<ExecOutcome>;
 
   stat(op: Op, id: MachineId, path: string, options?: FileUser & { follow?: boolean }): Promise<FileStat>;
-  listTree(
+  listTree<Result>(
     op: Op,
     id: MachineId,
     path: string,
-    options?: ListOptions,
-  ): Promise<{ entries: FileStat[]; truncated: boolean }>;
+    options: ListOptions,
+    use: (listed: Listed) => Result | Promise<Result>,
+  ): Promise<Result>;
   readStream(
     op: Op,
     id: MachineId,
@@ -224,7 +226,7 @@ export function createMachines(world: MachinesWorld): Machines {
     resizeRun: of(resizeRun),
     exec: of(exec),
     stat: of(stat),
-    listTree: of(listTree),
+    listTree: (...args) => listTree(world, ...args),
     readStream: of(readStream),
     writeStream: of(writeStream),
     makeDirectory: of(makeDirectory),

@@ -5,7 +5,8 @@ import { checkedPath, type FileUser } from './files.ts';
 import { DEFAULT_USER } from './command.ts';
 import { fileWording } from './file-errors.ts';
 import type { FileKind } from './init/index.ts';
-import { ask } from './reach.ts';
+import { ask, type Reached } from './reach.ts';
+import { holding } from './whole.ts';
 import type { MachinesWorld } from './world.ts';
 
 /** The most that one file may have to be read or written in one piece. */
@@ -25,14 +26,18 @@ export async function readFile(
   const maxBytes = Math.min(options.maxBytes, MAX_FILE_BYTES);
   // One byte more than may be there tells a file that is too large, also where its size is not known beforehand.
   const as = { user, offset: 0, length: maxBytes + 1 };
-  return await ask(world, op, id, fileWording, async (reached) => {
+  const read = async (reached: Reached, hold: (bytes: number) => void): Promise<Buffer> => {
     const { content } = await reached.init.read(await checkedPath(reached, user, path), as);
     const chunks: Buffer[] = [];
-    for await (const chunk of content) chunks.push(chunk as Buffer);
+    for await (const chunk of content as AsyncIterable<Buffer>) {
+      hold(chunk.length);
+      chunks.push(chunk);
+    }
     const bytes = Buffer.concat(chunks);
     if (bytes.length > maxBytes) throw new AppError('too_large', `The file has more than ${maxBytes} bytes.`);
     return bytes;
-  });
+  };
+  return holding(id, (hold) => ask(world, op, id, fileWording, (reached) => read(reached, hold)));
 }
 
 /** Writes a whole file and the directories that it needs. Keeps the mode of a file that is there, unless given one. */

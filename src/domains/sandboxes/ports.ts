@@ -59,8 +59,8 @@ function checkSubdomain(subdomain: string): void {
       'invalid',
       'subdomain must be 3 to 63 lower-case letters, digits and hyphens, with no hyphen at its ends',
     );
-  // What begins with vm- are names of rented computers.
-  if (RESERVED.has(subdomain) || PORT_LABEL.test(subdomain) || /^(xn--|vm-)/.test(subdomain))
+  // What begins with vm- are names of rented computers, and with envd's port the addresses of sandboxes' own daemons.
+  if (RESERVED.has(subdomain) || PORT_LABEL.test(subdomain) || /^(xn--|vm-|49983-)/.test(subdomain))
     throw new AppError('conflict', 'Subdomain unavailable');
 }
 

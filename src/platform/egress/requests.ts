@@ -12,6 +12,8 @@ export type Way = { dial: Dial; headers: Readonly<Record<string, string>> } | un
 export type FindWay = (name: string | undefined) => Promise<Way>;
 
 const IDLE_MS = 15 * MINUTE;
+/** The first head of a connection is whole by then, or never. Those that follow have the time of an idle connection. */
+const HEAD_MS = MINUTE;
 const MAX_HEADER_BYTES = 65_536;
 const HOP_BY_HOP = new Set([
   'connection',
@@ -31,18 +33,20 @@ export type Requests = {
   serve(stream: Duplex, findWay: FindWay): void;
 };
 
-export function createRequests(): Requests {
+export function createRequests({ headMs = HEAD_MS, idleMs = IDLE_MS } = {}): Requests {
   const ways = new WeakMap<Duplex, FindWay>();
-  const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: 0, keepAliveTimeout: IDLE_MS });
+  const heads = awaitHeads(idleMs);
+  const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: 0, keepAliveTimeout: idleMs });
   const begin = async (request: IncomingMessage) => {
     const { name, path } = targetOf(request);
     const way = await ways.get(request.socket)?.(name);
     if (!way) return undefined;
     // The way is this request's alone: a connection that outlived it would serve nobody, and nobody would count it.
-    const target: Target = createTarget(way.dial, { idleMs: IDLE_MS, keep: false });
+    const target: Target = createTarget(way.dial, { idleMs, keep: false });
     return { target, forwarded: forwardedOf(request, path, way.headers) };
   };
   server.on('request', (request, response) => {
+    heads.arrived(request.socket, response);
     void begin(request)
       .then(async (begun) => {
         if (!begun) return refuse(response, 403, 'The rules of this sandbox do not allow this host.');
@@ -52,6 +56,7 @@ export function createRequests(): Requests {
       .catch(() => refuse(response, 502, 'The host could not be reached.'));
   });
   server.on('upgrade', (request, socket, head) => {
+    heads.arrived(socket);
     void begin(request)
       .then(async (begun) => {
         const outcome = await begun?.target.tunnel(request, socket, head, begun.forwarded);
@@ -63,11 +68,37 @@ export function createRequests(): Requests {
   return {
     serve(stream, findWay) {
       ways.set(stream, findWay);
+      heads.expect(stream, headMs);
       server.emit('connection', stream);
       // It was held back while its first bytes were looked at.
       stream.resume();
     },
   };
+}
+
+/**
+ * Cuts connections whose next request does not come, also where a part of its head did: Node keeps the time of those
+ * alone that it has accepted itself. Nothing is waited for while a request is answered.
+ */
+function awaitHeads(idleMs: number) {
+  const waits = new WeakMap<Duplex, { timer: NodeJS.Timeout; answering: number }>();
+  const expect = (stream: Duplex, withinMs: number): void => {
+    const timer = setTimeout(() => stream.destroy(), withinMs).unref();
+    waits.set(stream, { timer, answering: 0 });
+    stream.once('close', () => clearTimeout(waits.get(stream)?.timer));
+  };
+  /** A request has come; without a response, the connection is for something else from now on. */
+  const arrived = (stream: Duplex, response?: ServerResponse): void => {
+    const wait = waits.get(stream);
+    if (!wait) return;
+    clearTimeout(wait.timer);
+    wait.answering += 1;
+    response?.once('close', () => {
+      wait.answering -= 1;
+      if (wait.answering === 0 && !stream.destroyed) wait.timer = setTimeout(() => stream.destroy(), idleMs).unref();
+    });
+  };
+  return { expect, arrived };
 }
 
 /** TLS over a connection, as the server. */

@@ -3,9 +3,10 @@ import type { Machines } from '../../../domains/machines/index.ts';
 import type { Sandbox, Sandboxes } from '../../../domains/sandboxes/index.ts';
 import { AppError } from '../../../kernel/errors.ts';
 import type { Op } from '../../../kernel/op.ts';
+import type { Shares } from '../../../kernel/shares.ts';
 import { MINUTE, SECOND } from '../../../kernel/time.ts';
 import type { CountRequest, RawRequest } from '../../contract.ts';
-import { isGone, SandboxGone } from './failure.ts';
+import { isGone, RpcFailure, SandboxGone } from './failure.ts';
 
 export type EnvdDomains = {
   machines: Pick<
@@ -32,8 +33,8 @@ export type EnvdDomains = {
   sandboxes: Pick<Sandboxes, 'accessToken' | 'awake' | 'byAccessToken' | 'byCode'>;
 };
 
-/** What this process keeps of its visitors: how many streams each sandbox has open. */
-export type EnvdWorld = EnvdDomains & { openStreams: Map<string, number> };
+/** What this process keeps of its visitors, by their sandbox's code: open streams, and bytes of messages. */
+export type EnvdWorld = EnvdDomains & { openStreams: Shares<string>; messages: Shares<string> };
 
 /** One request to the daemon of one sandbox, whose caller has shown that it may. */
 export type Visit = EnvdWorld & {
@@ -41,7 +42,12 @@ export type Visit = EnvdWorld & {
   op: Op;
   sandbox: Sandbox;
   request: RawRequest;
+  /** Of its own messages. */
+  held: { bytes: number };
 };
+
+/** Bytes of messages that this process has in memory at a time: for one sandbox, and for all. */
+export const MAX_HELD = { each: 33_554_432, all: 134_217_728 };
 
 /** Requests into one sandbox; five hundred a second are more than a client needs that works as fast as it can. */
 export const SANDBOX_LIMIT = { name: 'envd', max: 30_000, windowMs: MINUTE };
@@ -129,7 +135,29 @@ export function signatureOf(query: URLSearchParams, operation: 'read' | 'write',
 async function enter(world: EnvdWorld, op: Op, request: RawRequest, sandbox: Sandbox): Promise<Visit> {
   const awake = await world.sandboxes.awake(sandbox);
   if (awake.state !== 'running') throw new SandboxGone(sandbox.code);
-  return { ...world, op: { ...op, actor: { kind: 'system', name: 'envd' } }, sandbox: awake, request };
+  return {
+    ...world,
+    op: { ...op, actor: { kind: 'system', name: 'envd' } },
+    sandbox: awake,
+    request,
+    held: { bytes: 0 },
+  };
+}
+
+/** Throws where its sandbox is sent too much at once. */
+export function hold({ messages, sandbox, held }: Visit, bytes: number): void {
+  if (!messages.take(sandbox.code, bytes))
+    throw new RpcFailure('resource_exhausted', 'Too much is being sent to this sandbox at once');
+  held.bytes += bytes;
+}
+
+/** A visit from its beginning to its end, after which nothing of its messages is held any more. */
+export async function visiting<Result>(visit: Visit, work: (visit: Visit) => Promise<Result>): Promise<Result> {
+  try {
+    return await work(visit);
+  } finally {
+    visit.messages.give(visit.sandbox.code, visit.held.bytes);
+  }
 }
 
 /** Does what was asked of a sandbox, and words its being gone. */

@@ -18,7 +18,7 @@ const Compose = z.object({
 export const compose = (visit: Visit): Promise<unknown> =>
   within(visit, async () => {
     const { machines, op, sandbox } = visit;
-    const message = await readMessage(visit.request, Compose);
+    const message = await readMessage(visit, Compose);
     const user = await userNamed(visit, message.username ?? '');
     const destination = await absolutePath(visit, user, message.destination);
     const sources: string[] = [];

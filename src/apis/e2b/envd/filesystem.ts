@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { FileStat } from '../../../domains/machines/index.ts';
 import { AppError, isAppError } from '../../../kernel/errors.ts';
 import { within, type Visit } from './access.ts';
 import { entryOf, type EntryInfo } from './entry.ts';
@@ -46,8 +47,8 @@ async function whyNotMade(visit: Visit, user: string, path: string): Promise<App
 
 export const move = (visit: Visit): Promise<unknown> =>
   within(visit, async () => {
-    const { machines, op, sandbox, request } = visit;
-    const message = await readMessage(request, z.object({ source: z.string(), destination: z.string() }));
+    const { machines, op, sandbox } = visit;
+    const message = await readMessage(visit, z.object({ source: z.string(), destination: z.string() }));
     const user = await rpcUser(visit);
     const source = await absolutePath(visit, user, message.source);
     const destination = await absolutePath(visit, user, message.destination);
@@ -66,23 +67,28 @@ export const remove = (visit: Visit): Promise<unknown> =>
 
 export const listDir = (visit: Visit): Promise<unknown> =>
   within(visit, async () => {
-    const { machines, op, sandbox, request } = visit;
+    const { machines, op, sandbox } = visit;
     const schema = Path.extend({ depth: z.int().min(0).nullish() });
-    const message = await readMessage(request, schema);
+    const message = await readMessage(visit, schema);
     const user = await rpcUser(visit);
     const path = await absolutePath(visit, user, message.path);
     const depth = Math.min(message.depth || 1, MAX_DEPTH);
-    const { entries, truncated } = await named(path, () =>
-      machines.listTree(op, sandbox.machineId, path, { user, depth, limit: MAX_ENTRIES }),
+    return named(path, () =>
+      machines.listTree(op, sandbox.machineId, path, { user, depth, limit: MAX_ENTRIES }, ({ entries, truncated }) => {
+        if (truncated) throw new RpcFailure('resource_exhausted', `${path} has more than ${MAX_ENTRIES} entries`);
+        return shown(visit, user, entries);
+      }),
     );
-    if (truncated) throw new RpcFailure('resource_exhausted', `${path} has more than ${MAX_ENTRIES} entries`);
-    const shown: EntryInfo[] = [];
-    for (let at = 0; at < entries.length; at += LINKS_AT_ONCE) {
-      const some = entries.slice(at, at + LINKS_AT_ONCE);
-      shown.push(...(await Promise.all(some.map((entry) => entryOf(visit, user, entry)))));
-    }
-    return { entries: shown };
   });
+
+async function shown(visit: Visit, user: string, entries: readonly FileStat[]): Promise<{ entries: EntryInfo[] }> {
+  const infos: EntryInfo[] = [];
+  for (let at = 0; at < entries.length; at += LINKS_AT_ONCE) {
+    const some = entries.slice(at, at + LINKS_AT_ONCE);
+    infos.push(...(await Promise.all(some.map((entry) => entryOf(visit, user, entry)))));
+  }
+  return { entries: infos };
+}
 
 /** The entry at a path, not followed where it is a link. */
 export async function entryAt(visit: Visit, user: string, path: string): Promise<EntryInfo> {
@@ -93,7 +99,7 @@ export async function entryAt(visit: Visit, user: string, path: string): Promise
 
 const withPath = (visit: Visit, work: (user: string, path: string) => Promise<unknown>): Promise<unknown> =>
   within(visit, async () => {
-    const message = await readMessage(visit.request, Path);
+    const message = await readMessage(visit, Path);
     const user = await rpcUser(visit);
     return work(user, await absolutePath(visit, user, message.path));
   });

@@ -1,5 +1,15 @@
+import { createShares } from '../../../kernel/shares.ts';
 import type { Method, RawAnswer, RawRequest, RawRoute } from '../../contract.ts';
-import { named, visit, visitFiles, type EnvdDomains, type EnvdWorld, type Visit } from './access.ts';
+import {
+  MAX_HELD,
+  named,
+  visit,
+  visitFiles,
+  visiting,
+  type EnvdDomains,
+  type EnvdWorld,
+  type Visit,
+} from './access.ts';
 import { compose } from './compose.ts';
 import { download } from './download.ts';
 import { presentFileError, presentRpcError, RpcFailure, SandboxGone } from './failure.ts';
@@ -7,6 +17,7 @@ import { listDir, makeDir, move, remove, stat } from './filesystem.ts';
 import { showEnvironment, showMetrics } from './look.ts';
 import { closeStdin, list, sendInput, sendSignal, streamInput, update } from './process.ts';
 import { connect, start } from './process-stream.ts';
+import { MAX_OPEN } from './stream.ts';
 import { upload } from './upload.ts';
 import { watchDir } from './watch.ts';
 import { createWatchers } from './watchers.ts';
@@ -52,7 +63,7 @@ const services = (watchers = createWatchers()): Services => ({
 });
 
 export function envdRoutes(domains: EnvdDomains): RawRoute[] {
-  const world: EnvdWorld = { ...domains, openStreams: new Map() };
+  const world: EnvdWorld = { ...domains, openStreams: createShares(MAX_OPEN), messages: createShares(MAX_HELD) };
   const files = filesAnswering(world);
   return [
     ...Object.entries(services()).map(([service, methods]) => rpcRoute(world, service, methods)),
@@ -61,7 +72,7 @@ export function envdRoutes(domains: EnvdDomains): RawRoute[] {
     plain('GET', '/envs', async (...asked) => json(showEnvironment(await visit(world, ...asked)))),
     plain('GET', '/files', files.read),
     plain('POST', '/files', files.write),
-    plain('POST', '/files/compose', async (...asked) => json(await compose(await visit(world, ...asked)))),
+    plain('POST', '/files/compose', async (...asked) => json(await visiting(await visit(world, ...asked), compose))),
     // Signed URLs are made of this server's origin and nothing else: they name no sandbox.
     { method: 'GET', path: '/files', handle: files.read, presentError: presentFileError },
     { method: 'POST', path: '/files', handle: files.write, presentError: presentFileError },
@@ -91,8 +102,9 @@ const rpcRoute = (world: EnvdWorld, service: string, { unary, streaming }: Servi
     const stream = Object.hasOwn(streaming, name) ? streaming[name] : undefined;
     const call = Object.hasOwn(unary, name) ? unary[name] : undefined;
     if (!stream && !call) throw new RpcFailure('unimplemented', `${service} has no method ${name}`);
-    const guest = await visit(world, op, request, count);
-    return stream ? stream(guest) : json(await call?.(guest));
+    return visiting(await visit(world, op, request, count), async (guest) =>
+      stream ? stream(guest) : json(await call?.(guest)),
+    );
   },
 });
 

@@ -33,14 +33,14 @@ type NewProcess = z.output<typeof NewProcess>;
 /** Starts a process, which its caller may let go of and which lives on then. */
 export const start = (visit: Visit): Promise<RawAnswer> =>
   streamed(visit, { keepalive: KEEPALIVE, timeoutMs: undefined }, () =>
-    within(visit, async () => sourceOf(await begin(visit, await readFramed(visit.request, NewProcess)))),
+    within(visit, async () => sourceOf(await begin(visit, await readFramed(visit, NewProcess)))),
   );
 
 /** Joins a process: what it prints from now on, and how it ends. */
 export const connect = (visit: Visit): Promise<RawAnswer> =>
   streamed(visit, { keepalive: KEEPALIVE, timeoutMs: timeoutMs(visit.request) }, () =>
     within(visit, async () => {
-      const { process } = await readFramed(visit.request, OfProcess);
+      const { process } = await readFramed(visit, OfProcess);
       return sourceOf(await visit.machines.attach(visit.op, visit.sandbox.machineId, selectorOf(process)));
     }),
   );

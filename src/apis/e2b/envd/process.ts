@@ -21,7 +21,12 @@ export const TerminalSize = z.object({ cols: Uint, rows: Uint });
 const Input = z.object({ stdin: z.string().nullish(), pty: z.string().nullish() });
 
 /** The two signals that envd's protocol knows, by the names and the numbers that clients write. */
-const SIGNALS: Record<string, number> = { SIGNAL_SIGKILL: 9, SIGNAL_SIGTERM: 15, 9: 9, 15: 15 };
+const SIGNALS = new Map([
+  ['SIGNAL_SIGKILL', 9],
+  ['SIGNAL_SIGTERM', 15],
+  ['9', 9],
+  ['15', 15],
+]);
 
 export type ProcessSelector = { pid: number } | { tag: string };
 
@@ -33,7 +38,7 @@ export function selectorOf({ pid, tag }: z.output<typeof Selector>): ProcessSele
 
 export const list = (visit: Visit): Promise<unknown> =>
   within(visit, async () => {
-    await readMessage(visit.request, z.object({}));
+    await readMessage(visit, z.object({}));
     const runs = await visit.machines.runs(visit.op, visit.sandbox.machineId);
     // Clients end whatever they find here, and none of them has started our sshd.
     return { processes: runs.filter((run) => !isPlatformRun(run)).map(presentProcess) };
@@ -48,7 +53,7 @@ const presentProcess = ({ argv: [cmd = '', ...args], env, cwd, pid, tag }: RunIn
 export const update = (visit: Visit): Promise<unknown> =>
   within(visit, async () => {
     const schema = OfProcess.extend({ pty: z.object({ size: TerminalSize }).nullish() });
-    const { process, pty } = await readMessage(visit.request, schema);
+    const { process, pty } = await readMessage(visit, schema);
     const selector = selectorOf(process);
     if (pty) await visit.machines.resizeRun(visit.op, visit.sandbox.machineId, selector, pty.size);
     return {};
@@ -56,7 +61,7 @@ export const update = (visit: Visit): Promise<unknown> =>
 
 export const sendInput = (visit: Visit): Promise<unknown> =>
   within(visit, async () => {
-    const { process, input } = await readMessage(visit.request, OfProcess.extend({ input: Input }));
+    const { process, input } = await readMessage(visit, OfProcess.extend({ input: Input }));
     const data = Buffer.from(input.stdin ?? input.pty ?? '', 'base64');
     await visit.machines.inputRun(visit.op, visit.sandbox.machineId, selectorOf(process), data);
     return {};
@@ -64,7 +69,7 @@ export const sendInput = (visit: Visit): Promise<unknown> =>
 
 export const closeStdin = (visit: Visit): Promise<unknown> =>
   within(visit, async () => {
-    const { process } = await readMessage(visit.request, OfProcess);
+    const { process } = await readMessage(visit, OfProcess);
     await visit.machines.closeRunInput(visit.op, visit.sandbox.machineId, selectorOf(process));
     return {};
   });
@@ -72,8 +77,8 @@ export const closeStdin = (visit: Visit): Promise<unknown> =>
 export const sendSignal = (visit: Visit): Promise<unknown> =>
   within(visit, async () => {
     const schema = OfProcess.extend({ signal: z.union([z.string(), z.int()]).nullish() });
-    const { process, signal: name } = await readMessage(visit.request, schema);
-    const signal = SIGNALS[String(name)];
+    const { process, signal: name } = await readMessage(visit, schema);
+    const signal = SIGNALS.get(String(name));
     if (signal === undefined) throw new RpcFailure('unimplemented', `invalid signal: ${String(name)}`);
     await visit.machines.signalRun(visit.op, visit.sandbox.machineId, selectorOf(process), signal);
     return {};

@@ -1,8 +1,7 @@
-import type { Readable } from 'node:stream';
 import type { z } from 'zod';
 import { AppError } from '../../../kernel/errors.ts';
 import type { RawRequest } from '../../contract.ts';
-import { headerOf } from './access.ts';
+import { headerOf, hold, type Visit } from './access.ts';
 import { RpcFailure } from './failure.ts';
 
 /** Connect RPC as its JSON clients speak it: messages, and frames of a stream. */
@@ -28,16 +27,17 @@ function frame(flags: number, content: unknown): Buffer {
 }
 
 /** The message of a unary call. */
-export async function readMessage<Message>(request: RawRequest, schema: z.ZodType<Message>): Promise<Message> {
+export async function readMessage<Message>(visit: Visit, schema: z.ZodType<Message>): Promise<Message> {
+  const { request } = visit;
   expectType(request, 'application/json');
   if (headerOf(request, 'content-encoding') !== undefined) throw noCompression();
-  return parse(await readBody(request.body, MAX_MESSAGE_BYTES), schema);
+  return parse(await readBody(visit, MAX_MESSAGE_BYTES), schema);
 }
 
 /** The one message that begins a stream. */
-export async function readFramed<Message>(request: RawRequest, schema: z.ZodType<Message>): Promise<Message> {
-  expectType(request, 'application/connect+json');
-  const body = await readBody(request.body, MAX_MESSAGE_BYTES + FRAME_HEADER_BYTES);
+export async function readFramed<Message>(visit: Visit, schema: z.ZodType<Message>): Promise<Message> {
+  expectType(visit.request, 'application/connect+json');
+  const body = await readBody(visit, MAX_MESSAGE_BYTES + FRAME_HEADER_BYTES);
   if (body.length < FRAME_HEADER_BYTES) throw new RpcFailure('invalid_argument', 'The request has no message');
   const flags = body.readUInt8(0);
   if ((flags & COMPRESSED) !== 0) throw noCompression();
@@ -53,12 +53,14 @@ function expectType(request: RawRequest, type: string): void {
 
 const noCompression = (): RpcFailure => new RpcFailure('unimplemented', 'Compressed messages are not supported');
 
-async function readBody(body: Readable, max: number): Promise<Buffer> {
+/** It counts as held until the visit is over: what it holds may have to wait for a process that takes no input. */
+async function readBody(visit: Visit, max: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of body as AsyncIterable<Buffer>) {
+  for await (const chunk of visit.request.body as AsyncIterable<Buffer>) {
     size += chunk.length;
     if (size > max) throw new AppError('too_large', `A message may have at most ${MAX_MESSAGE_BYTES} bytes`);
+    hold(visit, chunk.length);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

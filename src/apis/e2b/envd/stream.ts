@@ -16,8 +16,8 @@ export type StreamOptions = {
   timeoutMs: number | undefined;
 };
 
-/** Streams of one sandbox that this process serves at a time. Clients hold many open for long. */
-const MAX_OPEN = 1_000;
+/** Streams that this process serves at a time: of one sandbox, and of all. Clients hold many open for long. */
+export const MAX_OPEN = { each: 1_000, all: 16_384 };
 const DEFAULT_KEEPALIVE_SECONDS = 90;
 const MAX_KEEPALIVE_SECONDS = 3_600;
 /** No timer can be set for longer. */
@@ -44,16 +44,12 @@ const framed = (body: Readable): RawAnswer => ({
 
 /** Opens a source, and counts it for its sandbox until it is closed. */
 async function counted({ openStreams, sandbox: { code } }: Visit, open: () => Promise<Source>): Promise<Source> {
-  const others = openStreams.get(code) ?? 0;
-  if (others >= MAX_OPEN)
-    throw new RpcFailure('resource_exhausted', `A sandbox has at most ${MAX_OPEN} open streams at a time`);
-  openStreams.set(code, others + 1);
+  if (!openStreams.take(code))
+    throw new RpcFailure('resource_exhausted', `A sandbox has at most ${MAX_OPEN.each} open streams at a time`);
   let isOpen = true;
   const letGo = () => {
-    const left = (openStreams.get(code) ?? 0) - (isOpen ? 1 : 0);
+    if (isOpen) openStreams.give(code);
     isOpen = false;
-    if (left > 0) openStreams.set(code, left);
-    else openStreams.delete(code);
   };
   const source = await open().catch((error: unknown) => {
     letGo();

@@ -39,7 +39,7 @@ const SHOWN = new Set<WatchEvent['type']>(['create', 'write', 'chmod']);
 export const watchDir = (visit: Visit): Promise<RawAnswer> =>
   streamed(visit, { keepalive: { keepalive: {} }, timeoutMs: timeoutMs(visit.request) }, () =>
     within(visit, async () => {
-      const watch = await openWatch(visit, await readFramed(visit.request, WatchRequest));
+      const watch = await openWatch(visit, await readFramed(visit, WatchRequest));
       return { messages: messagesOf(watch), close: () => watch.close() };
     }),
   );

@@ -48,7 +48,7 @@ export function createWatchers(): Watchers {
     watcher?.close();
   };
   const find = async (visit: Visit): Promise<[string, Watcher]> => {
-    const { watcherId } = await readMessage(visit.request, ById);
+    const { watcherId } = await readMessage(visit, ById);
     const watcher = watchers.get(watcherId);
     if (watcher?.code !== visit.sandbox.code)
       throw new RpcFailure('not_found', `watcher with id ${watcherId} not found${whereabouts(watcherId, ownMark)}`);
@@ -57,7 +57,7 @@ export function createWatchers(): Watchers {
   return {
     create: (visit) =>
       within(visit, async () => {
-        const request = await readMessage(visit.request, WatchRequest);
+        const request = await readMessage(visit, WatchRequest);
         const { code } = visit.sandbox;
         if ([...watchers.values()].filter((watcher) => watcher.code === code).length >= MAX_WATCHERS)
           throw new RpcFailure('resource_exhausted', `A sandbox has at most ${MAX_WATCHERS} watchers`);

@@ -4,6 +4,7 @@ import { MINUTE, SECOND } from '../../../kernel/time.ts';
 import { greetingOf } from '../../../platform/egress/greeting.ts';
 import { answeredAs, createRequests } from '../../../platform/egress/requests.ts';
 import { join } from '../../../platform/join.ts';
+import { createShares } from '../../../kernel/shares.ts';
 import type { GateCall } from '../drivers/driver.ts';
 import { permitsAddress, permitsName, transformFor, type EgressRules } from '../rules.ts';
 import { rulesOfRunning } from '../store.ts';
@@ -12,8 +13,8 @@ import { reachAddress, reachHost } from './reach-out.ts';
 
 const HTTP_PORT = 80;
 const HTTPS_PORT = 443;
-/** Connections of one machine at a time, in one process. */
-const MAX_OPEN = 1_024;
+/** Connections at a time, in one process: of one machine, and of all of them. */
+export const MAX_OPEN = { each: 1_024, all: 8_192 };
 const IDLE_MS = 15 * MINUTE;
 /** Web clients speak first, and at once. */
 const GREETING_MS = 5 * SECOND;
@@ -38,17 +39,20 @@ type Passing = { call: GateCall; rules: string; mayStay: (rules: EgressRules) =>
  */
 export function createGateway(world: MachinesWorld): Gateway {
   const passing = new Set<Passing>();
+  const shares = createShares<MachineId>(MAX_OPEN);
   const requests = createRequests();
   let opened: { close(): void } | undefined;
   let timer: NodeJS.Timeout | undefined;
   let isClosed = false;
 
   const take = (call: GateCall): void => {
-    const open = [...passing].filter(({ call: { machine } }) => machine === call.machine).length;
-    if (open >= MAX_OPEN) return void call.stream.destroy();
+    if (!shares.take(call.machine)) return void call.stream.destroy();
     const entry: Passing = { call, rules: '', mayStay: () => true };
     passing.add(entry);
-    call.stream.once('close', () => passing.delete(entry));
+    call.stream.once('close', () => {
+      passing.delete(entry);
+      shares.give(call.machine);
+    });
     pass(world, requests, entry).catch((error: Error) => {
       // A host that does not answer is its own affair; what it is called may tell of the tenant, so it is not logged.
       world.log.debug({ machineId: call.machine, reason: error.message }, 'a connection could not be passed on');

@@ -25,6 +25,7 @@ export type FileStat = {
   kind: FileKind;
   /** What a link leads to, where it leads anywhere. */
   targetKind: FileKind | undefined;
+  /** Bytes; no more than can be counted exactly, however many a file without content claims. */
   size: number;
   /** The permission bits. */
   mode: number;
@@ -32,6 +33,7 @@ export type FileStat = {
   gid: number;
   owner: string;
   group: string;
+  /** Within the years 1 to 9999, which all who are told of it can write; a file may claim any other. */
   modifiedAt: Date;
   /** Where a link leads, as an absolute path. */
   target: string | undefined;
@@ -57,23 +59,34 @@ export type WriteOptions = {
 
 const MAX_ID = 2 ** 32 - 1;
 const MAX_MODE = 0o7777;
-const MAX_SECONDS = 8.64e12;
 const MAX_LISTED = 1_000_000;
 /** A hundred thousand ordinary entries; those with long paths and many attributes are as large as eighty of them. */
 const MAX_LISTED_BYTES = 33_554_432;
 /** Files that tell no size, as those of /proc, are read no further. */
 const SIZELESS_BYTES = 67_108_864;
-const MODIFIED = /^(-?\d{1,13})\.(\d{9})$/;
+/** Sizes and times have 63 bits in the kernel. */
+const SIZE = /^\d{1,19}$/;
+const MODIFIED = /^(-?\d{1,19})\.(\d{9})$/;
+const EARLIEST_MS = Date.parse('0001-01-01T00:00:00.000Z');
+const LATEST_MS = Date.parse('9999-12-31T23:59:59.999Z');
 const MILLISECOND_DIGITS = 3;
 
 export async function stat(connect: Connect, path: string, as: { user: string; follow: boolean }): Promise<FileStat> {
   return one(connect, CALL.stat, [...paths(path, as), ['follow', as.follow ? 1 : 0]]);
 }
 
+export type ListOptions = {
+  user: string;
+  depth: number;
+  limit: number;
+  /** Told how much there is to be held, before it is; what it throws ends the list. */
+  hold?: ((bytes: number) => void) | undefined;
+};
+
 export async function list(
   connect: Connect,
   path: string,
-  as: { user: string; depth: number; limit: number },
+  as: ListOptions,
 ): Promise<{ entries: FileStat[]; truncated: boolean }> {
   const limit = Math.min(as.limit, MAX_LISTED);
   const wire = await call(connect, CALL.list, [...paths(path, as), ['depth', as.depth], ['limit', limit]]);
@@ -85,6 +98,7 @@ export async function list(
         return { entries, truncated: new Map(decodePairs(frame.payload)).get('truncated') === '1' };
       bytes += frame.payload.length;
       if (bytes > MAX_LISTED_BYTES) return { entries, truncated: true };
+      as.hold?.(frame.payload.length);
       if (entries.push(entryOf(frame)) > limit) throw nonsense('more entries than asked for');
     }
   } finally {
@@ -224,7 +238,7 @@ function entryOf({ payload }: Frame): FileStat {
     path: text('path'),
     kind,
     targetKind: kindOf(fields.get('targetKind')),
-    size: numberIn(text('size'), 0, Number.MAX_SAFE_INTEGER),
+    size: sizeOf(text('size')),
     mode: modeOf(text('mode')),
     uid: numberIn(text('uid'), 0, MAX_ID),
     gid: numberIn(text('gid'), 0, MAX_ID),
@@ -244,11 +258,16 @@ function modeOf(text: string): number {
   return mode;
 }
 
+function sizeOf(text: string): number {
+  if (!SIZE.test(text)) throw nonsense('a size');
+  return Math.min(Number(text), Number.MAX_SAFE_INTEGER);
+}
+
 function modifiedOf(text: string): Date {
   const [, seconds, nanoseconds = ''] = MODIFIED.exec(text) ?? [];
   if (seconds === undefined) throw nonsense('a time');
-  const whole = Math.max(-MAX_SECONDS, Math.min(MAX_SECONDS, Number(seconds)));
-  return new Date(whole * 1_000 + Number(nanoseconds.slice(0, MILLISECOND_DIGITS)));
+  const milliseconds = Number(seconds) * 1_000 + Number(nanoseconds.slice(0, MILLISECOND_DIGITS));
+  return new Date(Math.max(EARLIEST_MS, Math.min(LATEST_MS, milliseconds)));
 }
 
 function eventOf({ payload }: Frame): WatchEvent {

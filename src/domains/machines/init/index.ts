@@ -47,10 +47,7 @@ export type Init = {
   resize(selector: runs.RunSelector, size: runs.TerminalSize): Promise<void>;
   stat(path: string, as: { user: string; follow: boolean }): Promise<files.FileStat>;
   /** Each directory before what is in it, by name, without the first. */
-  list(
-    path: string,
-    as: { user: string; depth: number; limit: number },
-  ): Promise<{ entries: files.FileStat[]; truncated: boolean }>;
+  list(path: string, as: files.ListOptions): Promise<{ entries: files.FileStat[]; truncated: boolean }>;
   read(path: string, as: files.ReadOptions): Promise<{ stat: files.FileStat; content: Readable }>;
   /** Beside the target and then in its place; missing parents are made. */
   write(path: string, content: AsyncIterable<Uint8Array>, as: files.WriteOptions): Promise<files.FileStat>;

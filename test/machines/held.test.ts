@@ -1,0 +1,60 @@
+import { duplexPair, type Duplex } from 'node:stream';
+import { expect, test } from 'vitest';
+import { FRAME } from '../../src/domains/machines/init/protocol.ts';
+import { MAX_HELD } from '../../src/domains/machines/whole.ts';
+import { listedWorld } from './listed-world.ts';
+
+const world = listedWorld();
+
+const frame = (type: number, payload: string): Buffer => {
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(payload.length);
+  head.writeUInt8(type, 4);
+  return Buffer.concat([head, Buffer.from(payload)]);
+};
+const pairs = (fields: Record<string, string | number>): string =>
+  Object.entries(fields)
+    .map(([key, value]) => `${key}\0${value}\0`)
+    .join('');
+const FILE = { path: '/a', name: 'a', kind: 'file', size: 1, mode: '644', uid: 0, gid: 0, owner: 'x', group: 'x' };
+const PIECE = 1_000_000;
+const ENTRIES = 30;
+const LARGE = frame(FRAME.entry, pairs({ ...FILE, modified: '1.000000000', target: 'x'.repeat(PIECE) }));
+
+/** A machine that answers every list with as much as a list may have. */
+async function connect(): Promise<Duplex> {
+  const [ours, theirs] = duplexPair();
+  theirs.on('error', () => {});
+  theirs.once('data', () => {
+    for (let each = 0; each < ENTRIES; each++) theirs.write(LARGE);
+    theirs.write(frame(FRAME.done, pairs({ truncated: 0 })));
+  });
+  return ours;
+}
+
+test('a machine’s lists are held in memory up to a limit, as long as somebody uses them', async () => {
+  const id = await world.started();
+  const machines = world.over({ connect });
+  const most = Math.floor(MAX_HELD.each / (ENTRIES * PIECE));
+  const held: PromiseWithResolvers<void>[] = [];
+  const list = () =>
+    new Promise<string>((answer) => {
+      const using = Promise.withResolvers<void>();
+      held.push(using);
+      const use = () => {
+        answer('held');
+        return using.promise;
+      };
+      machines.listTree(world.op(), id, '/', {}, use).catch(({ code }: { code: string }) => answer(code));
+    });
+  const lists = [];
+  for (let each = 0; each < most; each++) lists.push(await list());
+  expect(new Set(lists)).toEqual(new Set(['held']));
+  expect(await list()).toBe('rate_limited');
+  expect(await list()).toBe('rate_limited');
+  held[0]?.resolve();
+  await expect.poll(list).toBe('held');
+  for (const using of held) using.resolve();
+  await expect.poll(async () => [await list(), await list()]).toEqual(['held', 'held']);
+  for (const using of held) using.resolve();
+});
