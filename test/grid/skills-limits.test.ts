@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createSkills } from '../../src/domains/grid/skills/index.ts';
+import { shipmentOf } from '../../src/domains/grid/skills/programs.ts';
 import type { HouseSkill } from '../../src/domains/grid/skills/skill.ts';
 import { nearestTck } from '../../src/domains/grid/money.ts';
-import { HOUR, SECOND } from '../../src/kernel/time.ts';
+import { DAY, HOUR, SECOND } from '../../src/kernel/time.ts';
 import { createLog } from '../../src/platform/log.ts';
 import { machinesWorld } from '../machines/machines-world.ts';
 
@@ -40,6 +41,16 @@ const open = () =>
   });
 const run = (task: string, from = skills) => from.execute(world.op(), 'hostile', { task });
 const machines = async () => (await world.machines.list(world.op())).map(({ id }) => id);
+
+/** Of a machine that is no more. */
+const remember = (version: string, state: string) =>
+  world.database.db.transact((tx) =>
+    tx.query(
+      `insert into grid_skill_machines (skill, place, machine_id, version, state, state_at)
+       values ('hostile', $1, 'mch_00000000000000000000000000000000', $2, $3, $4)`,
+      [world.host.driver.place, version, state, world.clock.now()],
+    ),
+  );
 
 beforeAll(async () => {
   programs = await mkdtemp(join(tmpdir(), 'freehold-programs-'));
@@ -135,30 +146,41 @@ describe('the machine of a skill', { timeout: 120_000 }, () => {
     expect(await run('echo')).toMatchObject({ kind: 'done', attempts: 1 });
   });
 
-  test('is another when the program is', async () => {
+  test('is another for a server of another version, and neither ends the other’s', async () => {
     await run('echo');
-    const before = await machines();
+    const [own] = await machines();
     const file = join(programs, 'hostile/more.txt');
     await writeFile(file, 'more');
     try {
-      expect(await run('echo', open())).toMatchObject({ kind: 'done', attempts: 1 });
+      const other = open();
+      for (const each of [other, skills, other, skills])
+        expect(await run('echo', each)).toMatchObject({ kind: 'done', attempts: 1 });
     } finally {
       await rm(file);
     }
     const after = await machines();
-    expect(after).toHaveLength(1);
-    expect(after).not.toEqual(before);
+    expect(after).toHaveLength(2);
+    expect(after).toContain(own);
+    world.clock.ahead = 2 * HOUR;
+    await world.machines.sweep(world.op());
+    expect(await machines()).toEqual([]);
+  });
+
+  test('of a version that nobody has is forgotten after a week', async () => {
+    const versions = () =>
+      world.database.db.query<{ version: string }>(`select version from grid_skill_machines order by version`);
+    const { version } = await shipmentOf(programs, HOSTILE);
+    await remember('another', 'ready');
+    await run('echo');
+    expect(await versions()).toHaveLength(2);
+    for (const id of await machines()) await world.machines.destroy(world.op(), id);
+    world.clock.ahead = 8 * DAY;
+    await run('echo');
+    expect(await versions()).toEqual([{ version }]);
   });
 
   test('that a process died over while it started it is started by another', async () => {
-    const died = world.op();
-    await world.database.db.transact((tx) =>
-      tx.query(
-        `insert into grid_skill_machines (skill, place, machine_id, version, state, state_at)
-         values ('hostile', $1, 'mch_00000000000000000000000000000000', 'any', 'starting', $2)`,
-        [world.host.driver.place, died.now],
-      ),
-    );
+    await remember((await shipmentOf(programs, HOSTILE)).version, 'starting');
     expect(await skills.standing(world.op(), 'hostile')).toBe('starting');
     world.clock.ahead = 2 * 60 * SECOND;
     expect(await run('echo')).toMatchObject({ kind: 'done', attempts: 1 });

@@ -3,7 +3,7 @@ import type { MachineId } from '../../../kernel/ids.ts';
 import type { Op } from '../../../kernel/op.ts';
 import { isHealthy } from './ask.ts';
 import { isUnconfigured } from './execute.ts';
-import { isBeingStarted, readyMachine } from './machine.ts';
+import { isBeingStarted, placeOf, readyMachine } from './machine.ts';
 import type { HouseSkill, Standing } from './skill.ts';
 import { findSkillMachine } from './store.ts';
 import { houseOp, type SkillsWorld } from './world.ts';
@@ -11,7 +11,7 @@ import { houseOp, type SkillsWorld } from './world.ts';
 /** How a skill stands. Its machine is asked where it has one, and none is started for the question. */
 export async function standingOf(world: SkillsWorld, op: Op, skill: HouseSkill): Promise<Standing> {
   if (isUnconfigured(world, skill)) return 'unconfigured';
-  const kept = await findSkillMachine(world.db, { skill: skill.id, place: world.place });
+  const kept = await findSkillMachine(world.db, await placeOf(world, skill));
   if (!kept) return 'resting';
   if (kept.state === 'starting') return isBeingStarted(world, kept) ? 'starting' : 'resting';
   if (kept.state === 'failed') return 'failed';
