@@ -110,6 +110,7 @@ export type { Reviewed } from './reputation/review.ts';
 export { SANDBOX_BALANCE, SANDBOX_LIFE_DAYS, SANDBOX_CRI, type Share, type Trade } from './sandbox/sandbox.ts';
 export { isAvailable, type HouseSkill, type Standing } from './skills/skill.ts';
 export type { Execution } from './skills/execute.ts';
+export type { Probe } from './skills/standing.ts';
 export { MAX_SEARCH_REPLY_BYTES } from './skills/search.ts';
 export type { GridSettings, NodeOp, ReportPolicy } from './world.ts';
 

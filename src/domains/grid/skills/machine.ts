@@ -6,7 +6,14 @@ import { after, DAY, elapsedMs, HOUR, MINUTE, SECOND } from '../../../kernel/tim
 import { isHealthy } from './ask.ts';
 import { programPath, type Shipment } from './programs.ts';
 import type { HouseSkill } from './skill.ts';
-import { claimStart, findSkillMachine, forgetOtherVersions, markSkillMachine, type At, type SkillMachine } from './store.ts';
+import {
+  claimStart,
+  findSkillMachine,
+  forgetOtherVersions,
+  markSkillMachine,
+  type At,
+  type SkillMachine,
+} from './store.ts';
 import { houseOp, type SkillsWorld } from './world.ts';
 
 /** Whose machines are that the server has for itself. */
