@@ -77,7 +77,7 @@ export {
   type OwnSkill,
   type Skill,
 } from './market/skill.ts';
-export type { PriceStats } from './market/store.ts';
+export type { Listed, PriceStats } from './market/store.ts';
 export { BLUEPRINT, LAWS, MISSION, PROTOCOL, VISION } from './mission.ts';
 export type { Portraits } from './portraits/index.ts';
 export { saidOf, type Said } from './portraits/said.ts';

@@ -43,7 +43,7 @@ export type Discovered = {
   outputSchema: unknown;
 };
 
-/** Bytes of a schema that is shown among many. A larger one is in the listing of its skill. */
+/** Bytes of a schema that is shown among many. A larger one is on the page of its skill. */
 const MAX_SHOWN_SCHEMA = 4_000;
 const MAX_SHOWN_TEXT = 1_000;
 
