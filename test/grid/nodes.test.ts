@@ -196,6 +196,12 @@ describe('a node’s credentials', () => {
     expect([byToken.status, byToken.body.detail]).toEqual([401, 'Invalid API Key format']);
   });
 
+  test('whose account has no node hears that before anything of what it sent', async () => {
+    const person = await world.register();
+    const reply = await world.call('POST', '/v1/marketplace/publish', { key: person.key, body: { label: 7 } });
+    expect([reply.status, reply.body.detail]).toEqual([401, 'Node not found or banned']);
+  });
+
   test('a token is checked with the published key', async () => {
     const { body } = await world.call('GET', '/.well-known/jwks.json');
     expect(body.keys).toEqual([expect.objectContaining({ kty: 'RSA', alg: 'RS256', use: 'sig' })]);
