@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bounty as bountyAccount, PLAY_VAULT, VAULT } from '../../src/domains/ledger/index.ts';
 import { DAY } from '../../src/kernel/time.ts';
-import { ADMIN_KEY, startApis, statusesOf, type TestApis } from '../harness/apis.ts';
+import { ADMIN_KEY, startApis, statusesOf, SYNC_TOKEN, type TestApis } from '../harness/apis.ts';
 import { systemOp } from '../harness/op.ts';
 import { balanceOf, expectSound, give, has } from './money.ts';
 import { registerNode, type TestNode } from './node.ts';
@@ -106,6 +106,22 @@ describe('the bounties of a node that is banned', () => {
     expect([await has(world, VAULT), await has(world, PLAY_VAULT)]).toEqual([before[0], before[1] + 10_000]);
     await expectSound(world);
   });
+});
+
+test('the bounties of a node that another system ends go back to it, unless it is here again before', async () => {
+  const world = await startApis();
+  const [creator, fickle] = [await registerNode(world), await registerNode(world)];
+  const bounties = [await offer(creator), await offer(fickle)] as const;
+  const sync = (id: string, active: boolean) =>
+    world.call('POST', '/api/v1/admin/sync/node', { key: SYNC_TOKEN, body: { id, active } });
+  must(await sync(creator.id, false));
+  must(await sync(fickle.id, false));
+  must(await sync(fickle.id, true));
+  expect(await expire(world)).toEqual({ expired: 1, failed: 0 });
+  expect(await Promise.all(bounties.map((id) => statusOf(world, id)))).toEqual(['cancelled', 'open']);
+  expect(await Promise.all(bounties.map((id) => has(world, bountyAccount(id))))).toEqual([0, 20]);
+  await expectSound(world);
+  await world.close();
 });
 
 describe('under the distinct policy', () => {
