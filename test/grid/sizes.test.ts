@@ -1,9 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { labelsOf } from '../../src/domains/grid/bridge/capability.ts';
+import { cheapestMatch } from '../../src/domains/grid/bridge/store.ts';
+import { hiredSkills } from '../../src/domains/grid/escrow/skill-store.ts';
+import { listTasks } from '../../src/domains/grid/escrow/task-store.ts';
 import { search } from '../../src/domains/grid/market/store.ts';
-import type { Db } from '../../src/platform/db.ts';
+import type { NodeId } from '../../src/kernel/ids.ts';
 import { startApis } from '../harness/apis.ts';
 import { give } from './money.ts';
 import { publish, registerNode, type TestNode } from './node.ts';
+import { rowsReadBy } from './rows.ts';
 import { must } from './trades.ts';
 
 const world = await startApis();
@@ -80,6 +85,39 @@ describe('what everybody may ask for, of what others have written', () => {
   });
 });
 
+test('a seller’s statistics are without the metadata of its skills', async () => {
+  const seller = await registerNode(world);
+  const id = await publish(seller, { label: 'Mine', price: 2, metadata: { note: 'z'.repeat(40_000) } });
+  expect(await hiredSkills(world.db, seller.id as NodeId)).toEqual([
+    { id, label: 'Mine', price: 20_000n, timesHired: 0 },
+  ]);
+});
+
+test('workers who ask for what is to be done do not have all read that has been done', async () => {
+  const [buyer, seller] = [await registerNode(world), await registerNode(world)];
+  const [sold, bought] = [await publish(seller), await publish(buyer)];
+  const order = async (by: TestNode, skill: string): Promise<string> =>
+    must(await by.call('POST', '/v1/tasks/create', { skill_id: skill, input_data: {} })).task_id;
+  const open = [await order(buyer, sold), await order(seller, bought), await order(buyer, sold)];
+  await world.db.query(
+    `insert into grid_tasks (id, skill_id, buyer_id, seller_id, input, output, status, shadow, created_at)
+     select gen_random_uuid(), $3, $1, $2, '{}', '{}', 'COMPLETED', true, now() from generate_series(1, 20000)`,
+    [buyer.id, seller.id, sold],
+  );
+  await world.db.query('analyze grid_tasks');
+  for (const [role, ids] of [
+    ['seller', [open[0], open[2]]],
+    ['buyer', [open[1]]],
+    ['any', open],
+  ] as const) {
+    const read = await rowsReadBy(world, ['grid_tasks'], async (tx) => {
+      const found = await listTasks(tx, seller.id as NodeId, { status: 'OPEN', role, after: 0n, limit: 20 });
+      expect(found.map(({ task }) => task.id)).toEqual(ids);
+    });
+    expect([role, read < 50]).toEqual([role, true]);
+  }
+});
+
 describe('the market', () => {
   test('finds text wherever it stands, takes none for a pattern, and knows what everything costs behind its last page', async () => {
     const node = await registerNode(world);
@@ -110,21 +148,23 @@ describe('the market', () => {
       [node.id],
     );
     await world.db.query('analyze grid_skills');
-    const read = await world.db.transact(async (tx) => {
-      const before = await rowsRead(tx);
+    const read = await rowsReadBy(world, ['grid_skills'], async (tx) => {
       const { total, skills } = await search(tx, { text: 'BULK 1977', sandbox: false, limit: 2, offset: 0 });
       expect([total, skills.length]).toEqual([11, 2]);
-      return (await rowsRead(tx)) - before;
     });
     expect(read).toBeLessThan(1_000);
   });
-});
 
-/** Skills that this transaction has read. */
-async function rowsRead(tx: Db): Promise<number> {
-  const [row] = await tx.query<{ read: bigint }>(
-    `select (coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint as read
-       from pg_stat_xact_user_tables where relname = 'grid_skills'`,
-  );
-  return Number(row?.read ?? 0n);
-}
+  test('hires among many thousands without reading those that are of something else', async () => {
+    const [buyer, seller] = [await registerNode(world), await registerNode(world)];
+    await publish(seller, { label: 'A Diff-Analyzer', price: 2 });
+    const cheap = await publish(seller, { label: 'diff_analyzer', price: 1 });
+    await publish(seller, { label: 'diffXanalyzer', price: 0.5, metadata: { description: 'a diff analyzer' } });
+    const words = labelsOf({ name: 'diff-analyzer' });
+    const read = await rowsReadBy(world, ['grid_skills'], async (tx) => {
+      const found = await cheapestMatch(tx, words, { id: buyer.id as NodeId, sandbox: false, house: [] });
+      expect(found?.skillId).toBe(cheap);
+    });
+    expect(read).toBeLessThan(100);
+  });
+});

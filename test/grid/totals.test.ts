@@ -1,10 +1,11 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { readTotals, type Totals } from '../../src/domains/grid/figures/totals-store.ts';
-import { openDatabase, type Db } from '../../src/platform/db.ts';
+import { openDatabase } from '../../src/platform/db.ts';
 import { ADMIN_KEY, startApis } from '../harness/apis.ts';
 import { systemOp } from '../harness/op.ts';
 import { give } from './money.ts';
 import { publish, registerNode, type TestNode } from './node.ts';
+import { rowsReadBy } from './rows.ts';
 import { complete, HOUR_MS, must, runSweep, sandboxNode, sweep } from './trades.ts';
 
 const world = await startApis();
@@ -129,11 +130,7 @@ test('who looks reads what is going on, and not what has been', async () => {
   for (const table of ['grid_escrows', 'grid_tasks']) await owner.query(`vacuum analyze ${table}`);
   await owner.close();
   await expectTrue();
-  const read = await world.db.transact(async (tx) => {
-    const before = await rowsRead(tx);
-    await readTotals(tx);
-    return (await rowsRead(tx)) - before;
-  });
+  const read = await rowsReadBy(world, ['grid_escrows', 'grid_tasks'], readTotals);
   expect(read).toBeLessThan(10_000);
 });
 
@@ -161,12 +158,3 @@ test('of deliveries those that wait are counted, and those that ended within a d
     disabledEndpoints: 0,
   });
 });
-
-/** Rows of escrows and tasks that this transaction has read. */
-async function rowsRead(tx: Db): Promise<number> {
-  const [row] = await tx.query<{ read: bigint }>(
-    `select sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint as read
-       from pg_stat_xact_user_tables where relname in ('grid_escrows', 'grid_tasks')`,
-  );
-  return Number(row?.read ?? 0n);
-}

@@ -112,8 +112,8 @@ select costs.*, s.id, s.node_id, s.type, s.label, s.price, s.created_at, ${IS_CU
   from costs left join page on true left join grid_skills s on s.id = page.id
  order by page.seq`;
 
-/** Text in which nothing stands for anything else. */
-const holding = (text: string): string => `%${text.replaceAll(/[\\%_]/g, String.raw`\$&`)}%`;
+/** A pattern for text that has this in it, in which nothing stands for anything else. */
+export const holding = (text: string): string => `%${text.replaceAll(/[\\%_]/g, String.raw`\$&`)}%`;
 
 type Costs = { total: number; min: bigint; max: bigint; average: bigint; median: bigint };
 type ListedRow = SkillRow & { is_cut: boolean };
