@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { verifiedSkills } from '../../src/domains/grid/benchmarks/store.ts';
 import { labelsOf } from '../../src/domains/grid/bridge/capability.ts';
 import { cheapestMatch } from '../../src/domains/grid/bridge/store.ts';
 import { hiredSkills } from '../../src/domains/grid/escrow/skill-store.ts';
@@ -116,6 +117,30 @@ test('workers who ask for what is to be done do not have all read that has been 
     });
     expect([role, read < 50]).toEqual([role, true]);
   }
+});
+
+test('whose skill has passed is found without reading all runs that there were', async () => {
+  const seller = await registerNode(world);
+  const skills = [await publish(seller), await publish(seller)];
+  const passedAt = new Date('2026-03-18T12:00:00Z');
+  // Thousands of runs of each; the last of the first has passed, that of the second has failed.
+  for (const [skill, last] of [
+    [skills[0], 'passed'],
+    [skills[1], 'failed'],
+  ] as const)
+    await world.db.query(
+      `insert into grid_benchmark_runs (id, suite, skill_id, caller_id, state, verdicts, due_at, created_at, ended_at)
+       select gen_random_uuid()::text, 'sentiment_basic', $1, $2, case when n = 5000 then $3 else 'failed' end, '[]', $4, $4, $4
+         from generate_series(1, 5000) n`,
+      [skill, seller.id, last, passedAt],
+    );
+  await world.db.query('analyze grid_benchmark_runs');
+  const read = await rowsReadBy(world, ['grid_benchmark_runs'], async (tx) => {
+    const found = await verifiedSkills(tx, 'sentiment_basic', 100);
+    const passed = found.filter(({ passedAt: at }) => at.getTime() === passedAt.getTime());
+    expect(passed.map(({ skillId }) => skillId)).toEqual([skills[0]]);
+  });
+  expect(read).toBeLessThan(100);
 });
 
 describe('the market', () => {
