@@ -39,6 +39,7 @@ export type BrowserSession = {
   signIn(op: Op): Answer;
 };
 
+type OpOf<A extends Access> = A extends 'account' ? AccountOp : Op;
 type Inputs = { params: unknown; query: unknown; body: unknown };
 
 export type RouteSpec<
@@ -47,6 +48,7 @@ export type RouteSpec<
   Q extends z.ZodType,
   B extends z.ZodType,
   S extends boolean,
+  O extends Op = OpOf<A>,
 > = {
   method: Method;
   /** Path with `:name` parameters. */
@@ -86,14 +88,17 @@ export type RouteSpec<
   addressLimit?: AddressLimit;
   /** Bytes of request body at the most; the server's default where absent. */
   bodyLimit?: number;
+  /** What its callers have to be beside, before anything of their input is looked at. */
+  enter?(op: OpOf<A>): Promise<O>;
   handle(
-    op: A extends 'account' ? AccountOp : Op,
+    op: O,
     input: { params: z.output<P>; query: z.output<Q>; body: S extends true ? Readable : z.output<B> },
   ): Promise<Answer>;
 };
 
 /** A route whose input types are forgotten: what the server and the OpenAPI document work with. */
-export type Route = Omit<RouteSpec<Access, z.ZodType, z.ZodType, z.ZodType, boolean>, 'handle'> & {
+export type Route = Omit<RouteSpec<Access, z.ZodType, z.ZodType, z.ZodType, boolean>, 'enter' | 'handle'> & {
+  enter?(op: Op): Promise<Op>;
   handle(op: Op, input: Inputs): Promise<Answer>;
 };
 
@@ -104,9 +109,10 @@ export function route<
   Q extends z.ZodType = z.ZodType<unknown>,
   B extends z.ZodType = z.ZodType<unknown>,
   S extends boolean = false,
->(spec: RouteSpec<A, P, Q, B, S>): Route {
+  O extends Op = OpOf<A>,
+>(spec: RouteSpec<A, P, Q, B, S, O>): Route {
   // The one place where input types are erased: `serve` calls `handle` only with what the schemas have parsed and the
-  // actor that `access` asks for.
+  // actor that `access` asks for, as `enter` has answered it.
   return spec;
 }
 

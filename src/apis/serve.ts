@@ -99,6 +99,7 @@ async function answer(
   let result: Answer;
   try {
     op = { ...anonymous, actor: await admit(edge, api, route, request, anonymous) };
+    if (route.enter) op = await route.enter(op);
     result = await perform(edge, route, request, op, readInput(route, request, reply));
   } catch (error) {
     if (route.session && isAppError(error, 'unauthenticated') && asksForPage(request))

@@ -8,7 +8,7 @@ export const claimPage = (version: string): Answer =>
   renderPage({
     title: 'Claim an account – Freehold',
     description: 'Give an account that an agent has opened an e-mail address and a password.',
-    style: 'claim.css',
+    style: ['form.css', 'claim.css'],
     script: 'claim.js',
     body: html`<body class="claim">
       ${masthead('/claim')}
@@ -20,7 +20,7 @@ export const claimPage = (version: string): Answer =>
         </p>
         <noscript><p class="notice bad">This page needs JavaScript to send the link’s token safely.</p></noscript>
         <p id="notice" class="notice" role="status" hidden></p>
-        <form id="claim" novalidate>
+        <form id="claim" class="form" novalidate>
           <label for="email">E-mail address</label>
           <input
             id="email"

@@ -28,7 +28,7 @@ export type Page = {
   /** Where the feed is that it belongs to. */
   feed?: string;
   /** Files in `assets` that this page has beside the common style. */
-  style: string;
+  style: string | readonly string[];
   script?: string;
   /** It may send a form to this server. */
   sendsForm?: true;
@@ -44,7 +44,7 @@ const sha256 = (text: string): string => `'sha256-${createHash('sha256').update(
 
 /** Turns pages into replies. A page carries all it needs, and its policy lets it load and send nothing else. */
 export function renderPage(page: Page): Answer {
-  const style = BASE_STYLE + readAsset(page.style);
+  const style = [BASE_STYLE, ...[page.style].flat().map(readAsset)].join('');
   const script = page.script && readAsset(page.script);
   const document = html`<!doctype html>
     <html lang="en">

@@ -13,7 +13,7 @@ afterAll(() => world.close());
 
 async function opOf(node: TestNode) {
   const op = accountOp(await accountOf(node), { now: world.clock.now() });
-  return world.grid.nodes.enter(op, { keyOnly: false, limit: undefined });
+  return world.grid.nodes.enter(op, { keyOnly: false });
 }
 const send = (buyer: TestNode, skill: string, more: object = {}) =>
   buyer.call('POST', '/v1/a2a/tasks/send', { skill_id: skill, input: { text: 'Hello' }, ...more });

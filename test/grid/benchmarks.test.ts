@@ -24,7 +24,7 @@ async function answer(
   say: (result: Result, time: number) => Record<string, unknown> | undefined,
 ): Promise<void> {
   const op = accountOp(await accountOf(seller), { now: world.clock.now() });
-  const atWork = await world.grid.nodes.enter(op, { keyOnly: false, limit: undefined });
+  const atWork = await world.grid.nodes.enter(op, { keyOnly: false });
   for (const result of results)
     for (const [time, taskId] of result.task_ids.entries()) {
       const output = say(result, time);

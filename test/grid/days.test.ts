@@ -241,7 +241,14 @@ describe('after some days', () => {
       },
       skills: { total: 1, published_in_period: 1 },
       genesis: { filled: 0, total_slots: 200, fill_rate: 0 },
-      funnel: { registrations: 2, first_trades: 1, sandbox_trades: 0, conversion_register_to_trade: 0.5 },
+      funnel: {
+        registrations: 2,
+        first_trades: 1,
+        sandbox_trades: 0,
+        sandbox_to_register: 0,
+        conversion_sandbox_to_register: 0,
+        conversion_register_to_trade: 0.5,
+      },
     });
     expect(figures.cri.snapshots).toBe((await json('cri')).count);
     expect(figures.daily_trend).toContainEqual({ date: dayAfter(1), active_nodes: 2, tasks: 3, tck_volume: 15 });

@@ -18,7 +18,7 @@ const watch = async (node: TestNode, task: string) => (await node.call('GET', `/
 /** The verbs of the seller's side. */
 async function opOf(node: TestNode) {
   const op = accountOp(await accountOf(node), { now: world.clock.now() });
-  return world.grid.nodes.enter(op, { keyOnly: false, limit: undefined });
+  return world.grid.nodes.enter(op, { keyOnly: false });
 }
 const deliver = async (seller: TestNode, taskId: string, output: Record<string, unknown>) =>
   world.grid.escrow.complete(await opOf(seller), { taskId, output, proofHash: '0'.repeat(64) });

@@ -1,7 +1,9 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { DAY, MINUTE, SECOND } from '../../src/kernel/time.ts';
 import { startApis, statusesOf, ADMIN_KEY } from '../harness/apis.ts';
+import { accountOf } from './money.ts';
 import { nodeWith, publish, registerNode, solutionOf } from './node.ts';
+import { sandboxNode } from './trades.ts';
 
 const world = await startApis();
 afterAll(() => world.close());
@@ -81,6 +83,26 @@ describe('registering a node', () => {
     expect(again.status).toBe(400);
     const wrong = await world.call('POST', '/v1/node/register', { key: 'nonsense', body: { node_id: 'one-too-many' } });
     expect(wrong.status).toBe(401);
+  });
+
+  test('with the key of a sandbox node is a node of its own, and the operator sees that somebody went on', async () => {
+    const funnel = async () =>
+      (await world.call('GET', '/v1/admin/analytics', { key: ADMIN_KEY })).body.funnel as Record<string, number>;
+    const [player, other] = [await sandboxNode(world), await sandboxNode(world)];
+    const before = await funnel();
+    const node = await registerNode(world, undefined, { as: player.key });
+    const accounts = await Promise.all([player, node].map(accountOf));
+    expect(accounts[0]).not.toBe(accounts[1]);
+    expect((await player.call('GET', '/v1/node/me')).body.node_id).toBe(player.id);
+    expect((await node.call('GET', '/v1/node/me')).body).toMatchObject({ node_id: node.id, balance_tck: '100.00' });
+    // Shown only with the answer, it is the same; twice from one it is still one.
+    const begun = await begin('shown-late');
+    const body = { node_id: 'shown-late', solution: solutionOf(begun.body.verification_challenge.payload) };
+    expect((await world.call('POST', '/v1/node/verify', { key: other.key, body })).status).toBe(200);
+    await registerNode(world, undefined, { as: player.key });
+    const after = await funnel();
+    expect(after['sandbox_to_register']).toBe((before['sandbox_to_register'] ?? 0) + 2);
+    expect(after['conversion_sandbox_to_register']).toBeGreaterThan(0);
   });
 
   test('for an account is answered by nobody else, and with the first answer', async () => {
@@ -194,6 +216,12 @@ describe('a node’s credentials', () => {
     expect((await world.call('GET', '/v1/node/me', { key: body.session_token })).status).toBe(200);
     const byToken = await world.call('POST', '/v1/node/refresh', { key: body.session_token });
     expect([byToken.status, byToken.body.detail]).toEqual([401, 'Invalid API Key format']);
+  });
+
+  test('whose account has no node hears that before anything of what it sent', async () => {
+    const person = await world.register();
+    const reply = await world.call('POST', '/v1/marketplace/publish', { key: person.key, body: { label: 7 } });
+    expect([reply.status, reply.body.detail]).toEqual([401, 'Node not found or banned']);
   });
 
   test('a token is checked with the published key', async () => {

@@ -1,7 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { verifiedSkills } from '../../src/domains/grid/benchmarks/store.ts';
+import { labelsOf } from '../../src/domains/grid/bridge/capability.ts';
+import { cheapestMatch } from '../../src/domains/grid/bridge/store.ts';
+import { hiredSkills } from '../../src/domains/grid/escrow/skill-store.ts';
+import { listTasks } from '../../src/domains/grid/escrow/task-store.ts';
+import { search } from '../../src/domains/grid/market/store.ts';
+import type { NodeId } from '../../src/kernel/ids.ts';
 import { startApis } from '../harness/apis.ts';
 import { give } from './money.ts';
 import { publish, registerNode, type TestNode } from './node.ts';
+import { rowsReadBy } from './rows.ts';
 import { must } from './trades.ts';
 
 const world = await startApis();
@@ -43,6 +51,17 @@ describe('what everybody may ask for, of what others have written', () => {
     expect(skills.map((skill: { description: string }) => skill.description.length)).toEqual([1_000, 0]);
   });
 
+  test('the market shows metadata as it is, leaves out what is large of it, and says so; the skill’s page has all', async () => {
+    const { listings } = must(await world.call('GET', '/v1/marketplace?category=sizes'));
+    expect(listings).toHaveLength(2);
+    expect(listings[0].metadata).toEqual({ category: 'sizes', description: 'y'.repeat(1_000) });
+    expect(listings[0].metadata_truncated).toBe(true);
+    expect(listings[1].metadata).toEqual({ input_schema: { type: 'string' }, category: 'sizes' });
+    expect(listings[1]).not.toHaveProperty('metadata_truncated');
+    const { metadata } = must(await world.call('GET', `/v1/skills/${heavy}/page`));
+    expect([metadata.input_schema.description.length, metadata.description.length]).toEqual([20_000, 5_000]);
+  });
+
   test('a bounty shows a page of what was handed in, and says how much there is', async () => {
     const creator = await registerNode(world);
     await give(world, creator, 100);
@@ -65,6 +84,63 @@ describe('what everybody may ask for, of what others have written', () => {
     expect((await look('?submissions_limit=0')).submissions).toEqual([]);
     expect((await world.call('GET', `/v1/bounties/${id}?submissions_limit=101`)).status).toBe(422);
   });
+});
+
+test('a seller’s statistics are without the metadata of its skills', async () => {
+  const seller = await registerNode(world);
+  const id = await publish(seller, { label: 'Mine', price: 2, metadata: { note: 'z'.repeat(40_000) } });
+  expect(await hiredSkills(world.db, seller.id as NodeId)).toEqual([
+    { id, label: 'Mine', price: 20_000n, timesHired: 0 },
+  ]);
+});
+
+test('workers who ask for what is to be done do not have all read that has been done', async () => {
+  const [buyer, seller] = [await registerNode(world), await registerNode(world)];
+  const [sold, bought] = [await publish(seller), await publish(buyer)];
+  const order = async (by: TestNode, skill: string): Promise<string> =>
+    must(await by.call('POST', '/v1/tasks/create', { skill_id: skill, input_data: {} })).task_id;
+  const open = [await order(buyer, sold), await order(seller, bought), await order(buyer, sold)];
+  await world.db.query(
+    `insert into grid_tasks (id, skill_id, buyer_id, seller_id, input, output, status, shadow, created_at)
+     select gen_random_uuid(), $3, $1, $2, '{}', '{}', 'COMPLETED', true, now() from generate_series(1, 20000)`,
+    [buyer.id, seller.id, sold],
+  );
+  await world.db.query('analyze grid_tasks');
+  for (const [role, ids] of [
+    ['seller', [open[0], open[2]]],
+    ['buyer', [open[1]]],
+    ['any', open],
+  ] as const) {
+    const read = await rowsReadBy(world, ['grid_tasks'], async (tx) => {
+      const found = await listTasks(tx, seller.id as NodeId, { status: 'OPEN', role, after: 0n, limit: 20 });
+      expect(found.map(({ task }) => task.id)).toEqual(ids);
+    });
+    expect([role, read < 50]).toEqual([role, true]);
+  }
+});
+
+test('whose skill has passed is found without reading all runs that there were', async () => {
+  const seller = await registerNode(world);
+  const skills = [await publish(seller), await publish(seller)];
+  const passedAt = new Date('2026-03-18T12:00:00Z');
+  // Thousands of runs of each; the last of the first has passed, that of the second has failed.
+  for (const [skill, last] of [
+    [skills[0], 'passed'],
+    [skills[1], 'failed'],
+  ] as const)
+    await world.db.query(
+      `insert into grid_benchmark_runs (id, suite, skill_id, caller_id, state, verdicts, due_at, created_at, ended_at)
+       select gen_random_uuid()::text, 'sentiment_basic', $1, $2, case when n = 5000 then $3 else 'failed' end, '[]', $4, $4, $4
+         from generate_series(1, 5000) n`,
+      [skill, seller.id, last, passedAt],
+    );
+  await world.db.query('analyze grid_benchmark_runs');
+  const read = await rowsReadBy(world, ['grid_benchmark_runs'], async (tx) => {
+    const found = await verifiedSkills(tx, 'sentiment_basic', 100);
+    const passed = found.filter(({ passedAt: at }) => at.getTime() === passedAt.getTime());
+    expect(passed.map(({ skillId }) => skillId)).toEqual([skills[0]]);
+  });
+  expect(read).toBeLessThan(100);
 });
 
 describe('the market', () => {
@@ -97,13 +173,23 @@ describe('the market', () => {
       [node.id],
     );
     await world.db.query('analyze grid_skills');
-    const plan = await world.db.query<{ 'QUERY PLAN': string }>(
-      `explain select id from grid_skills where words like lower('%bulk 1977%')`,
-    );
-    const text = plan.map((line) => line['QUERY PLAN']).join('\n');
-    const [trigrams] = await world.db.query(`select 1 from pg_extension where extname = 'pg_trgm'`);
-    if (trigrams) expect(text).toContain('grid_skills_by_words');
-    const { total, listings } = must(await world.call('GET', '/v1/marketplace?q=BULK%2077&limit=2'));
-    expect([total, listings.length]).toEqual([111, 2]);
+    const read = await rowsReadBy(world, ['grid_skills'], async (tx) => {
+      const { total, skills } = await search(tx, { text: 'BULK 1977', sandbox: false, limit: 2, offset: 0 });
+      expect([total, skills.length]).toEqual([11, 2]);
+    });
+    expect(read).toBeLessThan(1_000);
+  });
+
+  test('hires among many thousands without reading those that are of something else', async () => {
+    const [buyer, seller] = [await registerNode(world), await registerNode(world)];
+    await publish(seller, { label: 'A Diff-Analyzer', price: 2 });
+    const cheap = await publish(seller, { label: 'diff_analyzer', price: 1 });
+    await publish(seller, { label: 'diffXanalyzer', price: 0.5, metadata: { description: 'a diff analyzer' } });
+    const words = labelsOf({ name: 'diff-analyzer' });
+    const read = await rowsReadBy(world, ['grid_skills'], async (tx) => {
+      const found = await cheapestMatch(tx, words, { id: buyer.id as NodeId, sandbox: false, house: [] });
+      expect(found?.skillId).toBe(cheap);
+    });
+    expect(read).toBeLessThan(100);
   });
 });

@@ -292,6 +292,29 @@ test('a shadow task goes the whole way without any money', async () => {
   expect([await balanceOf(world, buyer), await balanceOf(world, seller)]).toEqual([100, 99.5]);
 });
 
+test('a dispute that is decided for the buyer stays in the seller’s record, one that is decided for it does not', async () => {
+  const [first, other] = [await delivered(world), await pair(world)];
+  const { seller, skillId } = first;
+  const order = async (): Promise<{ task_id: string; escrow_id: string }> => {
+    const task = must(await other.buyer.call('POST', '/v1/tasks/create', { skill_id: skillId, input_data: {} }));
+    must(await complete(seller, task.task_id));
+    must(await other.buyer.call('POST', '/v1/tasks/dispute', { task_id: task.task_id, reason: 'It is wrong.' }));
+    return task;
+  };
+  const record = async () => {
+    const { dispute_rate: rate } = must(await seller.call('GET', '/v1/seller/stats'));
+    const { stats } = must(await world.call('GET', `/v1/skills/${skillId}/page`));
+    return [rate, stats.tasks_completed, stats.tasks_disputed];
+  };
+  const decide = async ({ escrow_id: id }: { escrow_id: string }, way: string) =>
+    must(await admin('POST', `/v1/admin/disputes/resolve?escrow_id=${id}&resolution=${way}`));
+  const [lost, won] = [await order(), await order()];
+  expect(await record()).toEqual([0.6667, 1, 2]);
+  await decide(lost, 'refund_buyer');
+  await decide(won, 'release_to_seller');
+  expect(await record()).toEqual([0.3333, 2, 1]);
+});
+
 test('a list of large tasks ends before it is too large to be answered', async () => {
   const { buyer, seller } = await pair(world);
   const skill_id = await publish(seller);

@@ -47,8 +47,11 @@ export const AnalyticsShown = z.object({
     sandbox_trades: Count,
     registrations: Count,
     first_trades: Count,
-    sandbox_to_register: z.null().meta({ description: 'Unknown: a sandbox node is not linked to whoever made it.' }),
-    conversion_sandbox_to_register: z.null(),
+    sandbox_to_register: Count.meta({
+      description:
+        'Sandbox nodes of the period with whose key a node was registered since. Who does not show it is not known.',
+    }),
+    conversion_sandbox_to_register: Rate,
     conversion_register_to_trade: Rate,
   }),
   cri: z.union([

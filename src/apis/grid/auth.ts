@@ -10,7 +10,7 @@ const WRITE: readonly Scope[] = ['write'];
 
 type NodeRouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> = Omit<
   RouteSpec<'account', P, Q, B, false>,
-  'access' | 'handle'
+  'access' | 'enter' | 'handle'
 > & {
   /** Only a key lets one in, and no session token. */
   keyOnly?: true;
@@ -27,10 +27,14 @@ export function nodeRoute<
 >({ nodes }: Pick<Grid, 'nodes'>, spec: NodeRouteSpec<P, Q, B>): Route {
   const { keyOnly = false, nodeLimit: limit, handle, ...rest } = spec;
   const scopes = spec.method === 'GET' ? READ : WRITE;
-  return route<'account', P, Q, B>({
+  return route<'account', P, Q, B, false, NodeOp>({
     scopes,
     ...rest,
     access: 'account',
-    handle: async (op, input) => handle(await nodes.enter(op, { keyOnly, limit }), input),
+    enter: (op) => nodes.enter(op, { keyOnly }),
+    handle: async (op, input) => {
+      if (limit) await nodes.count(op, limit);
+      return handle(op, input);
+    },
   });
 }

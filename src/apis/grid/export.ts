@@ -33,7 +33,7 @@ const ExportShown = z.object({
 });
 
 const DESCRIPTION =
-  'Tables: `daily_active`, `tasks`, `escrows`, `nodes`, `funnel`, `cri`. Oldest first, by days of UTC; no address and no e-mail is in any of them. What single nodes did (`daily_active`, `cri`) is as it was last written down.';
+  'Tables: `daily_active`, `tasks`, `escrows`, `nodes`, `funnel`, `cri`. Oldest first, by days of UTC; no address and no e-mail is in any of them. What single nodes did (`daily_active`, `cri`) is as it was last written down. `country` and `provider` are null: nobody is asked where they live, and nodes do not tell which model they use.';
 
 export const exportRoutes = ({ grid }: { grid: Grid }): Route[] => [
   route({

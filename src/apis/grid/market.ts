@@ -52,7 +52,10 @@ export const ListingShown = z.object({
   provider_id: z.string(),
   label: z.string(),
   price_tck: Amount,
-  metadata: z.record(z.string(), z.unknown()),
+  metadata: z
+    .record(z.string(), z.unknown())
+    .meta({ description: 'What is too large for a list is left out: /v1/skills/{skill_id}/page has all of it.' }),
+  metadata_truncated: z.literal(true).optional().meta({ description: 'Something was left out of metadata.' }),
   validators: z.unknown().optional(),
   recommended_verifiers: z.unknown().optional(),
 });

@@ -39,7 +39,7 @@ export const networkRoutes = ({ grid }: { grid: Grid }): Route[] => [
     addressLimit: LOOK_LIMIT,
     replies: { 200: { description: 'The figures', schema: NetworkShown } },
     handle: async (op) => {
-      const { nodes, skills, byProtocol } = await grid.figures.network(op);
+      const { nodes, skills, byProtocol } = await grid.figures.network();
       const named = Object.entries(byProtocol).map(([via, count]) => [PROTOCOLS[via] ?? via, count] as const);
       return ok({
         overview: {

@@ -36,6 +36,7 @@ export const SkillPortraitShown = z.object({
   price_tck: Amount,
   category: z.string(),
   description: z.string(),
+  metadata: z.record(z.string(), z.unknown()).meta({ description: 'All that its seller says of it.' }),
   seller: z.object({ node_id: z.string(), state: State, cri_score: z.number(), level: LevelShown }),
   stats: z.object({
     tasks_completed: z.int(),

@@ -72,8 +72,8 @@ function presentFunnel({ days, nodes }: Analytics) {
     sandbox_trades: total(days, (day) => day.sandboxTrades),
     registrations: nodes.fresh,
     first_trades: firstTrades,
-    sandbox_to_register: null,
-    conversion_sandbox_to_register: null,
+    sandbox_to_register: nodes.wentOn,
+    conversion_sandbox_to_register: rate(nodes.wentOn, nodes.freshSandbox),
     conversion_register_to_trade: rate(firstTrades, nodes.fresh),
   };
 }

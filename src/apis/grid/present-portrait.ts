@@ -47,6 +47,7 @@ export function presentSkillPortrait(
     price_tck: shortDecimals(skill.price),
     category,
     description,
+    metadata: skill.metadata,
     seller: {
       node_id: seller.node.id,
       state: presenceOf(seller.node),

@@ -1,5 +1,12 @@
 import type { z } from 'zod';
-import { asNumber, isAvailable, type Execution, type HouseSkill, type Standing } from '../../domains/grid/index.ts';
+import {
+  asNumber,
+  isAvailable,
+  type Execution,
+  type HouseSkill,
+  type Probe,
+  type Standing,
+} from '../../domains/grid/index.ts';
 import { naive } from './present.ts';
 import type { Executed, HealthShown, SkillShown, Summary } from './skills-wire.ts';
 
@@ -21,16 +28,15 @@ export const presentSkill = (skill: HouseSkill, standing: Standing, publicUrl: s
 
 export const presentHealth = (
   skill: HouseSkill,
-  standing: Standing,
+  { standing, triedAt }: Probe,
   publicUrl: string,
-  at: Date,
 ): z.input<typeof HealthShown> => ({
   skill_id: skill.id,
   skill_name: skill.name,
-  healthy: standing === 'ready',
+  healthy: isAvailable(standing),
   status: standing,
   endpoint: endpointOf(skill, publicUrl),
-  checked_at: naive(at),
+  checked_at: naive(triedAt),
 });
 
 const PERCENT = 100;

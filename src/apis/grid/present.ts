@@ -6,9 +6,9 @@ import {
   type Activity,
   type Cri,
   type Level,
+  type Listed,
   type Node,
   type OwnSkill,
-  type Skill,
 } from '../../domains/grid/index.ts';
 import type { Tck } from '../../kernel/money.ts';
 import type { ListingShown } from './market.ts';
@@ -23,12 +23,20 @@ export const naive = (at: Date): string => `${at.toISOString().slice(0, -1)}000`
 export const zoned = (at: Date): string => `${naive(at)}Z`;
 
 /** What a listing promises stands beside its metadata as well, where it has it. */
-export const presentListing = ({ id, nodeId, label, price, metadata }: Skill): z.input<typeof ListingShown> => ({
+export const presentListing = ({
+  id,
+  nodeId,
+  label,
+  price,
+  metadata,
+  isCut,
+}: Listed): z.input<typeof ListingShown> => ({
   id,
   provider_id: nodeId,
   label,
   price_tck: shortDecimals(price),
   metadata,
+  ...(isCut && { metadata_truncated: true as const }),
   ...('validators' in metadata && { validators: metadata['validators'] }),
   ...('recommended_verifiers' in metadata && { recommended_verifiers: metadata['recommended_verifiers'] }),
 });

@@ -50,7 +50,8 @@ export const registrationRoutes = ({ grid }: { grid: Grid }): Route[] => [
     path: '/v1/node/register',
     tag: TAG,
     summary: 'Begin to register a node',
-    description: 'Answers a challenge. With a credential of an account the node will belong to that account.',
+    description:
+      'Answers a challenge. With a credential of an account the node will belong to that account; with that of a sandbox node it has an account of its own.',
     access: 'public',
     recognises: true,
     addressLimit: REGISTER_LIMIT,

@@ -53,7 +53,8 @@ export const sandboxRoutes = ({ grid, publicUrl }: GridDomains): Route[] => [
     path: '/v1/sandbox/nodes',
     tag: TAG,
     summary: 'Have a node to play with',
-    description: 'Without a challenge. It trades with other sandbox nodes only, and what it earns is worth nothing.',
+    description:
+      'Without a challenge. It trades with other sandbox nodes only, and what it earns is worth nothing. Show its key when you register a node for real, and the operator knows that playing led to it.',
     access: 'public',
     addressLimit: OPEN_LIMIT,
     idempotent: true,

@@ -11,7 +11,7 @@ import { Executed, ExtendedHealth, HealthShown, SkillShown, SkillsListed, Summar
 const TAG = 'Grid: skills of the house';
 /** A document in base 64 is the largest that one is given. */
 const MAX_INPUT_BYTES = 16_000_000;
-/** Each look at it may start the skill's machine. */
+/** A look at it may start the skill's machine. */
 const PROBE_LIMIT = { name: 'skill-probe', max: 60, windowMs: MINUTE };
 const RETRY_SECONDS = '5';
 
@@ -94,14 +94,15 @@ const health = ({ grid, publicUrl }: SkillsDomains): Route =>
     path: '/api/v1/skills/:skill_id/health',
     tag: TAG,
     summary: 'Whether a skill works, which is tried',
-    description: 'Its machine is asked within two seconds; one that rests is started first.',
+    description:
+      'Its machine is asked within two seconds. One that rests is started first, once a day at the most: until then `resting` is what worked when it was last tried, at `checked_at`.',
     access: 'public',
     addressLimit: PROBE_LIMIT,
     params,
     fails: ['not_found'],
     replies: { 200: { description: 'How it stands', schema: HealthShown } },
     handle: async (op, { params: { skill_id: id } }) =>
-      ok(presentHealth(grid.skills.find(id), await grid.skills.probe(op, id), publicUrl(), op.now)),
+      ok(presentHealth(grid.skills.find(id), await grid.skills.probe(op, id), publicUrl())),
   });
 
 const execute = ({ grid }: SkillsDomains): Route =>

@@ -42,7 +42,8 @@ export type { TopNode, SkillFigures } from './figures/analytics-store.ts';
 export type { NamedEntry } from './figures/books.ts';
 export { ANALYTICS_PERIODS, EXPORT_PERIODS, type DayFigures } from './figures/day.ts';
 export type { Books, Desk } from './figures/desk.ts';
-export type { Sum, Waiting } from './figures/desk-store.ts';
+export type { Waiting } from './figures/desk-store.ts';
+export type { Sum } from './figures/totals-store.ts';
 export { COLUMNS as EXPORT_COLUMNS, EXPORTS, type Cell, type ExportName, type ExportRow } from './figures/export.ts';
 export { MAX_NODE_ID_LENGTH, MIN_NODE_ID_LENGTH, NODE_ID_PATTERN, type Node } from './nodes/node.ts';
 export { MAX_CANARY } from './nodes/canary.ts';
@@ -76,7 +77,7 @@ export {
   type OwnSkill,
   type Skill,
 } from './market/skill.ts';
-export type { PriceStats } from './market/store.ts';
+export type { Listed, PriceStats } from './market/store.ts';
 export { BLUEPRINT, LAWS, MISSION, PROTOCOL, VISION } from './mission.ts';
 export type { Portraits } from './portraits/index.ts';
 export { saidOf, type Said } from './portraits/said.ts';
@@ -110,6 +111,7 @@ export type { Reviewed } from './reputation/review.ts';
 export { SANDBOX_BALANCE, SANDBOX_LIFE_DAYS, SANDBOX_CRI, type Share, type Trade } from './sandbox/sandbox.ts';
 export { isAvailable, type HouseSkill, type Standing } from './skills/skill.ts';
 export type { Execution } from './skills/execute.ts';
+export type { Probe } from './skills/standing.ts';
 export { MAX_SEARCH_REPLY_BYTES } from './skills/search.ts';
 export type { GridSettings, NodeOp, ReportPolicy } from './world.ts';
 

@@ -1,4 +1,5 @@
 import type { AccountId } from '../../kernel/ids.ts';
+import { after, DAY } from '../../kernel/time.ts';
 import type { Db, Tx } from '../../platform/db.ts';
 import type { Delivery, DeliveryId, DeliveryState } from './delivery.ts';
 import type { EndpointId } from './endpoint.ts';
@@ -146,16 +147,21 @@ export type DeliveryTally = Record<DeliveryState, number> & {
   disabledEndpoints: number;
 };
 
-/** How many deliveries that are still kept are where. */
+/** How many deliveries are not over, and how many ended in the last day; each part is counted from an index. */
 export async function tallyDeliveries(db: Db, now: Date): Promise<DeliveryTally> {
   const [row] = await db.query<Record<DeliveryState, number> & { since: Date | null; disabled: number }>(
-    `select count(*) filter (where state = 'pending')::int as pending, count(*) filter (where state = 'failed')::int as failed,
-            count(*) filter (where state = 'delivered')::int as delivered,
-            count(*) filter (where state = 'exhausted')::int as exhausted,
-            min(next_attempt_at) filter (where ended_at is null and next_attempt_at <= $1) as since,
+    `with waiting as (
+       select count(*) filter (where state = 'pending')::int as pending, count(*) filter (where state = 'failed')::int as failed,
+              min(next_attempt_at) filter (where next_attempt_at <= $1) as since
+         from webhook_deliveries where ended_at is null),
+     over as (
+       select count(*) filter (where state = 'delivered')::int as delivered,
+              count(*) filter (where state = 'exhausted')::int as exhausted
+         from webhook_deliveries where ended_at > $2)
+     select waiting.*, over.*,
             (select count(*)::int from webhook_endpoints where disabled_at is not null and removed_at is null) as disabled
-       from webhook_deliveries`,
-    [now],
+       from waiting, over`,
+    [now, after(now, -DAY)],
   );
   const { since = null, disabled = 0, ...states } = row ?? { pending: 0, failed: 0, delivered: 0, exhausted: 0 };
   return { ...states, waitingSince: since ?? undefined, disabledEndpoints: disabled };

@@ -61,7 +61,7 @@ const signInPage = (problem: string | undefined, version: string): Answer =>
   renderPage({
     title: 'Sign in – Freehold',
     description: 'The operator’s view of the grid.',
-    style: 'dashboard.css',
+    style: ['form.css', 'dashboard.css'],
     sendsForm: true,
     body: html`<body class="desk sign-in">
       <header class="top"><a class="wordmark" href="/">${MARK}Freehold</a></header>
@@ -70,7 +70,7 @@ const signInPage = (problem: string | undefined, version: string): Answer =>
         <p class="lead">
           Sign in with the admin key. You can look for an hour; this opens the dashboard and nothing else.
         </p>
-        <form method="post" action="${PATH}">
+        <form class="form" method="post" action="${PATH}">
           ${problem !== undefined && html`<p class="problem" role="alert">${problem}</p>`}
           <label for="key">Admin key</label>
           <input

@@ -47,7 +47,7 @@ export const workPanels = (desk: Desk): Html =>
       <h2>Tasks</h2>
       ${countTable(
         'tasks',
-        TASKS.map(([status, label, name]) => ({ key: status, label, name, count: desk.tasks.get(status) ?? 0 })),
+        TASKS.map(([status, label, name]) => ({ key: status, label, name, count: desk.tasks.get(status)?.count ?? 0 })),
       )}
     </div>
     <div class="panel">
@@ -86,7 +86,7 @@ export const otherPanels = (desk: Desk, deliveries: DeliveryTally): Html =>
       }
     </div>
     <div class="panel">
-      <h2>Webhooks <small>those still kept</small></h2>
+      <h2>Webhooks <small>waiting, and over in a day</small></h2>
       ${countTable(
         'webhooks',
         DELIVERIES.map(([state, label, name]) => ({ key: state, label, name, count: deliveries[state] })),

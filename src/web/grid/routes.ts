@@ -75,32 +75,31 @@ const genesisRoutes = ({ portraits, draw, publicUrl, version }: GridPages): Rout
   ),
 ];
 
-const page = <P extends z.ZodType>(
+/** What a route of a page and that of its picture both say. */
+type Shown<P extends z.ZodType> = [
   path: string,
   operationId: string,
   summary: string,
   params: P | undefined,
   show: (op: Op, params: z.output<P>) => Promise<Answer>,
-): Route =>
-  route({
-    method: 'GET',
-    path,
-    operationId,
-    tag: TAG,
-    summary,
-    access: 'public',
+];
+
+const page = <P extends z.ZodType>(...[path, operationId, summary, params, show]: Shown<P>): Route =>
+  looked([path, operationId, summary, params, async (op, input) => revalidated(await show(op, input))], {
     addressLimit: PAGE_LIMIT,
-    ...(params && { params }),
     replies: params ? { ...PAGE_THERE, ...PAGE_MISSING } : PAGE_THERE,
-    handle: async (op, input) => revalidated(await show(op, input.params)),
   });
 
-const picture = <P extends z.ZodType>(
-  path: string,
-  operationId: string,
-  summary: string,
-  params: P | undefined,
-  show: (op: Op, params: z.output<P>) => Promise<Answer>,
+const picture = <P extends z.ZodType>(...shown: Shown<P>): Route =>
+  looked(shown, {
+    addressLimit: PICTURE_LIMIT,
+    replies: { 200: Png },
+    ...(shown[3] && { fails: ['not_found'] }),
+  });
+
+const looked = <P extends z.ZodType>(
+  [path, operationId, summary, params, show]: Shown<P>,
+  rest: Pick<Route, 'addressLimit' | 'replies' | 'fails'>,
 ): Route =>
   route({
     method: 'GET',
@@ -109,9 +108,8 @@ const picture = <P extends z.ZodType>(
     tag: TAG,
     summary,
     access: 'public',
-    addressLimit: PICTURE_LIMIT,
-    ...(params && { params, fails: ['not_found'] }),
-    replies: { 200: Png },
+    ...(params && { params }),
+    ...rest,
     handle: (op, input) => show(op, input.params),
   });
 

@@ -133,16 +133,26 @@ export async function endRun(
 
 export type VerifiedSkill = { skillId: ListingId; label: string; sellerId: NodeId; passedAt: Date };
 
-/** Skills whose last run that was answered has passed, the newest first. */
+/** Of one suite, those that were answered. */
+const JUDGED = `suite = $1 and state in ('passed', 'failed')`;
+
+/**
+ * Skills whose last run that was answered has passed, the newest first. Runs cost nothing, so there may be very many: from
+ * each skill the index leads to the next, and to the last run of each.
+ */
 export const verifiedSkills = (db: Db, suite: string, limit: number): Promise<VerifiedSkill[]> =>
   db.query<VerifiedSkill>(
-    `select s.id as "skillId", s.label, s.node_id as "sellerId", last.ended_at as "passedAt"
-       from (select distinct on (skill_id) skill_id, state, ended_at
-               from grid_benchmark_runs
-              where suite = $1 and state in ('passed', 'failed')
-              order by skill_id, seq desc) last
-       join grid_skills s on s.id = last.skill_id
+    `with recursive tested as (
+       (select skill_id from grid_benchmark_runs where ${JUDGED} order by skill_id limit 1)
+       union all
+       select (select skill_id from grid_benchmark_runs where ${JUDGED} and skill_id > tested.skill_id order by skill_id limit 1)
+         from tested where tested.skill_id is not null)
+     select s.id as "skillId", s.label, s.node_id as "sellerId", last.ended_at as "passedAt"
+       from tested
+       join grid_skills s on s.id = tested.skill_id
        join grid_nodes n on n.id = s.node_id
+       cross join lateral (select state, ended_at from grid_benchmark_runs
+                            where ${JUDGED} and skill_id = s.id order by seq desc limit 1) last
       where last.state = 'passed' and n.active and not n.sandbox
       order by last.ended_at desc, s.seq
       limit $2`,

@@ -1,6 +1,7 @@
 import type { ListingId, NodeId } from '../../../kernel/ids.ts';
 import { tck, type Tck } from '../../../kernel/money.ts';
 import type { Db } from '../../../platform/db.ts';
+import { holding } from '../market/store.ts';
 
 export type Match = { skillId: ListingId; price: Tck; reachable: boolean };
 
@@ -12,14 +13,16 @@ export type Searcher = { id: NodeId; sandbox: boolean; house: readonly string[] 
  * buy comes only where there is none that it may.
  */
 export async function cheapestMatch(db: Db, words: readonly string[], by: Searcher): Promise<Match | undefined> {
+  // The words of a skill begin with its label, and have an index.
+  const likely = words.map((_, n) => `s.words like $${n + 5}`).join(' or ');
   const [row] = await db.query<{ id: ListingId; price: bigint; reachable: boolean }>(
     `select s.id, s.price, n.sandbox = $3 or ($3 and n.id = any ($4)) as reachable
        from grid_skills s join grid_nodes n on n.id = s.node_id
-      where n.active and n.id <> $2
+      where n.active and n.id <> $2 and (${likely})
         and exists (select from unnest($1::text[]) as word where strpos(lower(s.label), word) > 0)
       order by reachable desc, s.price, s.seq
       limit 1`,
-    [words, by.id, by.sandbox, by.house],
+    [words, by.id, by.sandbox, by.house, ...words.map(holding)],
   );
   return row && { skillId: row.id, price: tck(row.price), reachable: row.reachable };
 }
@@ -43,7 +46,7 @@ export type Discovered = {
   outputSchema: unknown;
 };
 
-/** Bytes of a schema that is shown among many. A larger one is in the listing of its skill. */
+/** Bytes of a schema that is shown among many. A larger one is on the page of its skill. */
 const MAX_SHOWN_SCHEMA = 4_000;
 const MAX_SHOWN_TEXT = 1_000;
 

@@ -2,12 +2,12 @@ import { tck, type Tck } from '../../../kernel/money.ts';
 import { wallet } from '../../ledger/index.ts';
 import type { NodeOp } from '../world.ts';
 import type { EscrowWorld } from './world.ts';
-import { hiredSkills, type Offer } from './skill-store.ts';
+import { hiredSkills, type HiredSkill } from './skill-store.ts';
 import { standings, type Standing } from './standing-store.ts';
 
 /** How a seller's business goes. */
 export type SellerStats = {
-  skills: (Offer & { timesHired: number })[];
+  skills: HiredSkill[];
   /** What it was paid for trades and bounties, after tax. */
   earned: Tck;
   /** The share of what it has delivered that stands disputed. */

@@ -22,27 +22,18 @@ export async function findOffer(db: Db, id: ListingId): Promise<Offer | undefine
   return row && { id: row.id, sellerId: row.node_id, label: row.label, price: tck(row.price), metadata: row.metadata };
 }
 
-/** How often each of a seller's skills was hired, newest skills last. Shadow tasks do not count. */
-export async function hiredSkills(db: Db, seller: NodeId): Promise<(Offer & { timesHired: number })[]> {
-  const rows = await db.query<{
-    id: ListingId;
-    node_id: NodeId;
-    label: string;
-    price: bigint;
-    metadata: Record<string, unknown>;
-    times: bigint;
-  }>(
-    `select s.id, s.node_id, s.label, s.price, s.metadata,
+export type HiredSkill = Pick<Offer, 'id' | 'label' | 'price'> & { timesHired: number };
+
+/**
+ * How often each of a seller's skills was hired, newest skills last. Shadow tasks do not count. Without their metadata,
+ * which of so many can be fifty megabytes.
+ */
+export async function hiredSkills(db: Db, seller: NodeId): Promise<HiredSkill[]> {
+  const rows = await db.query<{ id: ListingId; label: string; price: bigint; times: bigint }>(
+    `select s.id, s.label, s.price,
             (select count(*) from grid_tasks t where t.skill_id = s.id and not t.shadow) as times
        from grid_skills s where s.node_id = $1 order by s.seq`,
     [seller],
   );
-  return rows.map((row) => ({
-    id: row.id,
-    sellerId: row.node_id,
-    label: row.label,
-    price: tck(row.price),
-    metadata: row.metadata,
-    timesHired: Number(row.times),
-  }));
+  return rows.map(({ id, label, price, times }) => ({ id, label, price: tck(price), timesHired: Number(times) }));
 }

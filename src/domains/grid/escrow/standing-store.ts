@@ -12,7 +12,10 @@ export type Standing = {
   sellers: number;
   /** Of all its settled escrows. */
   volume: Tck;
-  /** Its tasks as a seller that were disputed or given back for a fault, and all that it has delivered. */
+  /**
+   * Its tasks as a seller that are disputed, or whose dispute the operator has decided against it, and all that it has
+   * delivered but what went back by a rule.
+   */
   disputed: number;
   sellerTasks: number;
   /** Settled escrows with the one node that it has most to do with. */
@@ -48,6 +51,12 @@ const standingOf = (row: StandingRow): Standing => ({
   lastSettledAt: row.last_settled_at ?? undefined,
 });
 
+/** Of a task `t` that has money: the operator gave it back, and so said that whoever objected was right. */
+const LOST = `(t.status = 'REFUNDED' and exists (
+  select from grid_escrows lost where lost.id = t.escrow_id and lost.reason = 'MANUAL_RESOLUTION'))`;
+export const STANDS_DISPUTED = `(t.status = 'DISPUTED' or ${LOST})`;
+export const DELIVERED = `(t.status in ('COMPLETED', 'DISPUTED', 'SETTLED') or ${LOST})`;
+
 /** The standing of each of these nodes. */
 export async function standings(db: Db, ids: readonly NodeId[]): Promise<Map<NodeId, Standing>> {
   const rows = await db.query<StandingRow>(
@@ -62,9 +71,9 @@ export async function standings(db: Db, ids: readonly NodeId[]): Promise<Map<Nod
      partners as (select node_id, max(count) as most from (
        select node_id, count(*) as count from deals group by node_id, other) counted group by node_id),
      work as (
-       select a.node_id, count(*) as delivered, count(*) filter (where t.status = 'DISPUTED') as disputed
+       select a.node_id, count(*) as delivered, count(*) filter (where ${STANDS_DISPUTED}) as disputed
          from asked a join grid_tasks t on t.seller_id = a.node_id and not t.shadow
-        where t.status in ('COMPLETED', 'DISPUTED', 'SETTLED')
+        where ${DELIVERED}
         group by a.node_id
      )
      select a.node_id,

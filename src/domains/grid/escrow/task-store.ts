@@ -78,20 +78,27 @@ export type Listed = GridTask & { skillLabel: string };
 /** A task with where it stands in its list, and how many bytes what was given and what came of it have. */
 export type ListedRow = { task: Listed; seq: bigint; bytes: number };
 
-/** A node's tasks in one status behind one of them, the oldest first. */
+/**
+ * A node's tasks in one status behind one of them, the oldest first. Which they are is found in the order of an index for
+ * each side, so that nothing is read of what is not on this page; no node is on both sides of a task.
+ */
 export async function listTasks(
   db: Db,
   node: NodeId,
   which: { status: string; role: Role; after: bigint; limit: number },
 ): Promise<ListedRow[]> {
+  const sides = which.role === 'any' ? (['seller', 'buyer'] as const) : [which.role];
+  const page = sides.map(
+    (side) =>
+      `(select id, seq from grid_tasks where ${side}_id = $1 and status = $2 and seq > $3 order by seq limit $4)`,
+  );
   const rows = await db.query<Row & { label: string; seq: bigint; bytes: number }>(
-    `select ${COLUMNS}, s.label, t.seq,
+    `with page as materialized (select * from (${page.join(' union all ')}) sides order by seq limit $4)
+     select ${COLUMNS}, s.label, t.seq,
             octet_length(t.input::text) + coalesce(octet_length(t.output::text), 0) as bytes
-       from grid_tasks t join grid_skills s on s.id = t.skill_id
-      where (($2 <> 'buyer' and t.seller_id = $1) or ($2 <> 'seller' and t.buyer_id = $1)) and t.status = $3
-        and t.seq > $4
-      order by t.seq limit $5`,
-    [node, which.role, which.status, which.after, which.limit],
+       from page join grid_tasks t on t.id = page.id join grid_skills s on s.id = t.skill_id
+      order by page.seq`,
+    [node, which.status, which.after, which.limit],
   );
   return rows.map((row) => ({ task: { ...taskOf(row), skillLabel: row.label }, seq: row.seq, bytes: row.bytes }));
 }

@@ -11,6 +11,8 @@ export type NodeFigures = {
   fresh: number;
   sandbox: number;
   freshSandbox: number;
+  /** Of these: with whose key a node that trades for real has been registered since. */
+  wentOn: number;
   buyers: number;
   sellers: number;
   founders: number;
@@ -18,7 +20,7 @@ export type NodeFigures = {
 
 export async function nodeFigures(db: Db, span: Span): Promise<NodeFigures> {
   const { from, to } = timesOf(span);
-  const [row] = await db.query<NodeFigures & { freshsandbox: number }>(
+  const [row] = await db.query<NodeFigures & { freshsandbox: number; wenton: number }>(
     `with opened as (
        select e.buyer_id, e.seller_id from grid_escrows e join grid_nodes b on b.id = e.buyer_id
         where not b.sandbox and e.created_at >= $1 and e.created_at < $2)
@@ -26,6 +28,8 @@ export async function nodeFigures(db: Db, span: Span): Promise<NodeFigures> {
             count(*) filter (where not sandbox and created_at >= $1 and created_at < $2)::int as fresh,
             count(*) filter (where sandbox)::int as sandbox,
             count(*) filter (where sandbox and created_at >= $1 and created_at < $2)::int as freshsandbox,
+            count(*) filter (where sandbox and created_at >= $1 and created_at < $2 and exists (
+              select from grid_nodes real where real.sandbox_id = grid_nodes.id))::int as wenton,
             count(*) filter (where genesis_rank is not null)::int as founders,
             (select count(distinct buyer_id)::int from opened) as buyers,
             (select count(distinct seller_id)::int from opened) as sellers
@@ -33,8 +37,8 @@ export async function nodeFigures(db: Db, span: Span): Promise<NodeFigures> {
     [from, to],
   );
   if (!row) throw new Error('a statement without groups has one row');
-  const { freshsandbox: freshSandbox, ...rest } = row;
-  return { ...rest, freshSandbox };
+  const { freshsandbox: freshSandbox, wenton: wentOn, ...rest } = row;
+  return { ...rest, freshSandbox, wentOn };
 }
 
 const WORK = `grid_tasks t join grid_nodes b on b.id = t.buyer_id

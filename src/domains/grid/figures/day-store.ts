@@ -1,12 +1,9 @@
 import type { NodeId } from '../../../kernel/ids.ts';
 import { BASIS_POINTS, tck } from '../../../kernel/money.ts';
-import { MINUTE } from '../../../kernel/time.ts';
 import type { Db, Tx } from '../../../platform/db.ts';
 import { TAX_BASIS_POINTS } from '../money.ts';
-import { endOf, startOf, timesOf, type DayFigures, type DayName, type Span } from './day.ts';
+import { endOf, LATE, startOf, timesOf, type DayFigures, type DayName, type Span } from './day.ts';
 
-/** What happened before a day was over is all written down by then. */
-const LATE = 10 * MINUTE;
 const TAX = `e.amount * ${TAX_BASIS_POINTS} / ${BASIS_POINTS}`;
 const within = (column: string): string => `${column} >= $1 and ${column} < $2`;
 

@@ -1,7 +1,10 @@
 import type { Tck } from '../../../kernel/money.ts';
-import { after, DAY } from '../../../kernel/time.ts';
+import { after, DAY, MINUTE } from '../../../kernel/time.ts';
 
 declare const dayName: unique symbol;
+
+/** What happened before a time is all written down so long after it. */
+export const LATE = 10 * MINUTE;
 
 /** Days are those of UTC, by their names: `2026-03-18`. */
 export type DayName = string & { readonly [dayName]: true };

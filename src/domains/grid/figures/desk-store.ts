@@ -1,29 +1,10 @@
-import { tck, type Tck } from '../../../kernel/money.ts';
+import { tck } from '../../../kernel/money.ts';
 import type { Db } from '../../../platform/db.ts';
 import type { DecidedBy } from '../escrow/decision.ts';
-import type { EscrowState } from '../escrow/escrow.ts';
-import type { GridTaskStatus } from '../escrow/task.ts';
+import type { Sum } from './totals-store.ts';
 
-export type Sum = { count: number; amount: Tck };
 type SumRow = { count: number; amount: bigint };
 const sumOf = (row: SumRow | undefined): Sum => ({ count: row?.count ?? 0, amount: tck(row?.amount ?? 0n) });
-
-/** How many tasks are where; sandbox and shadow tasks only play. */
-export async function tasksByStatus(db: Db): Promise<Map<GridTaskStatus, number>> {
-  const rows = await db.query<{ status: GridTaskStatus; count: number }>(
-    `select t.status, count(*)::int as count from grid_tasks t join grid_nodes b on b.id = t.buyer_id
-      where not t.shadow and not b.sandbox group by t.status`,
-  );
-  return new Map(rows.map(({ status, count }) => [status, count]));
-}
-
-export async function escrowsByState(db: Db): Promise<Map<EscrowState, Sum>> {
-  const rows = await db.query<SumRow & { state: EscrowState }>(
-    `select e.state, count(*)::int as count, sum(e.amount)::bigint as amount
-       from grid_escrows e join grid_nodes b on b.id = e.buyer_id where not b.sandbox group by e.state`,
-  );
-  return new Map(rows.map((row) => [row.state, sumOf(row)]));
-}
 
 export type Waiting = Sum & {
   /** Since when the first of them is due. */
@@ -58,29 +39,19 @@ export type Ruling = { rule: DecidedBy; count: number };
 export const rulingsSince = (db: Db, since: Date): Promise<Ruling[]> =>
   db.query<Ruling>(
     `select d.rule, count(*)::int as count
-       from grid_decisions d join grid_escrows e on e.id = d.escrow_id join grid_nodes b on b.id = e.buyer_id
-      where not b.sandbox and d.created_at >= $1 group by d.rule order by count(*) desc, d.rule`,
+       from grid_decisions d join grid_escrows e on e.id = d.escrow_id
+      where not e.sandbox and d.created_at >= $1 group by d.rule order by count(*) desc, d.rule`,
     [since],
   );
 
 /** Since when the longest of the disputes has waited for the operator. */
 export async function oldestDispute(db: Db): Promise<Date | undefined> {
   const [row] = await db.query<{ at: Date | null }>(
-    `select min(d.at) as at from grid_escrows e join grid_nodes b on b.id = e.buyer_id
+    `select min(d.at) as at from grid_escrows e
        cross join lateral (select max(created_at) as at from grid_decisions where escrow_id = e.id) d
-      where e.state = 'DISPUTED' and not b.sandbox`,
+      where e.state = 'DISPUTED' and not e.sandbox`,
   );
   return row?.at ?? undefined;
-}
-
-export type BountyState = 'open' | 'awarded' | 'cancelled' | 'expired';
-
-export async function bountiesByState(db: Db): Promise<Map<BountyState, Sum>> {
-  const rows = await db.query<SumRow & { state: BountyState }>(
-    `select state, count(*)::int as count, sum(reward)::bigint as amount
-       from grid_bounties where not sandbox group by state`,
-  );
-  return new Map(rows.map((row) => [row.state, sumOf(row)]));
 }
 
 export type NodeStates = { active: number; banned: number; sandbox: number; founders: number; pioneers: number };

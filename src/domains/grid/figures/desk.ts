@@ -7,17 +7,8 @@ import type { GridWorld } from '../world.ts';
 import { topSellers, topSkills } from './analytics-store.ts';
 import { daysUpTo } from './analytics.ts';
 import { dayOf, daysOf, plusDays, type DayFigures, type DayName } from './day.ts';
-import {
-  bountiesByState,
-  dueToRefund,
-  dueToSettle,
-  escrowsByState,
-  nodeStates,
-  oldestDispute,
-  rulingsSince,
-  skillsOnOffer,
-  tasksByStatus,
-} from './desk-store.ts';
+import { dueToRefund, dueToSettle, nodeStates, oldestDispute, rulingsSince, skillsOnOffer } from './desk-store.ts';
+import { readTotals } from './totals-store.ts';
 
 /** How many days the desk shows. */
 const DESK_DAYS = 30;
@@ -49,46 +40,31 @@ export function createDesk(world: GridWorld) {
   return async (op: Op) => {
     const today = dayOf(op.now);
     const span = { first: plusDays(today, 1 - DESK_DAYS), last: today };
-    const [
-      nodes,
-      offers,
-      tasks,
-      escrows,
-      settle,
-      refund,
-      rulings,
-      disputedSince,
-      bounties,
-      days,
-      sellers,
-      skills,
-      books,
-    ] = await Promise.all([
-      nodeStates(db),
-      skillsOnOffer(db),
-      tasksByStatus(db),
-      escrowsByState(db),
-      dueToSettle(db, op.now),
-      dueToRefund(db, op.now),
-      rulingsSince(db, after(op.now, -DESK_DAYS * DAY)),
-      oldestDispute(db),
-      bountiesByState(db),
-      daysUpTo(db, span),
-      topSellers(db, span, TOP),
-      topSkills(db, span, TOP),
-      booksOf(world, op, prove),
-    ]);
+    const [nodes, offers, totals, settle, refund, rulings, disputedSince, days, sellers, skills, books] =
+      await Promise.all([
+        nodeStates(db),
+        skillsOnOffer(db),
+        readTotals(db),
+        dueToSettle(db, op.now),
+        dueToRefund(db, op.now),
+        rulingsSince(db, after(op.now, -DESK_DAYS * DAY)),
+        oldestDispute(db),
+        daysUpTo(db, span),
+        topSellers(db, span, TOP),
+        topSkills(db, span, TOP),
+        booksOf(world, op, prove),
+      ]);
     return {
       at: op.now,
       nodes,
       skillsOnOffer: offers,
       seats: { genesis: GENESIS_SEATS, pioneers: PIONEER_SEATS },
-      tasks,
-      escrows,
+      tasks: totals.task,
+      escrows: totals.escrow,
+      bounties: totals.bounty,
       due: { settle, refund },
       rulings,
       disputedSince,
-      bounties,
       days: filled(daysOf(span), days),
       sellers,
       skills,

@@ -4,21 +4,22 @@ import { defineSweep } from '../../../platform/jobs/index.ts';
 import { VAULT } from '../../ledger/index.ts';
 import type { GridWorld } from '../world.ts';
 import { analyse } from './analytics.ts';
-import type { SpanName } from './day.ts';
+import { LATE, type SpanName } from './day.ts';
 import { createDesk } from './desk.ts';
 import { exportRows, type ExportName } from './export.ts';
 import { takeDay, takeDueDay } from './snapshot.ts';
 import { readBooks, type BooksQuery } from './books.ts';
 import {
   escrowFigures,
+  offeredOn,
   populationOf,
   summaryOf,
   taskFigures,
   tasksByIntegration,
-  tasksByProtocol,
   volumeOf,
   type Times,
 } from './store.ts';
+import { addUpBefore, readTotals } from './totals-store.ts';
 
 export const PERIODS = ['24h', '7d', '30d', 'all'] as const;
 export type Period = (typeof PERIODS)[number];
@@ -27,6 +28,7 @@ const DAYS = { '24h': 1, '7d': 7, '30d': 30 } as const;
 const BEGINNING = new Date(0);
 /** A day that has ended waits no longer to be written down. */
 const TAKE_SECONDS = 60;
+const ADD_UP_SECONDS = 300;
 
 export type Figures = ReturnType<typeof createFigures>;
 export type AllFigures = Awaited<ReturnType<Figures['all']>>;
@@ -53,9 +55,9 @@ export function createFigures(world: GridWorld) {
       ]);
       return { tasks, escrows, volume, population, integrations, vault: inVault };
     },
-    network: async (op: Op) => {
-      const [population, byProtocol] = await Promise.all([populationOf(db, timesAt(op.now)), tasksByProtocol(db)]);
-      return { ...population, byProtocol };
+    network: async () => {
+      const [offered, { via }] = await Promise.all([offeredOn(db), readTotals(db)]);
+      return { ...offered, byProtocol: Object.fromEntries([...via].map(([way, { count }]) => [way, count])) };
     },
     books: (query: BooksQuery) => readBooks(world, query),
     /** Everything at one glance. */
@@ -65,8 +67,17 @@ export function createFigures(world: GridWorld) {
     rows: (op: Op, name: ExportName, period: SpanName) => exportRows(world, op, name, period),
     /** Writes down what happened today, so far. */
     takeDay: (op: Op) => takeDay(world, op),
-    sweeps: [defineSweep({ name: 'grid.take-day', everySeconds: TAKE_SECONDS, runDue: (op) => takeDueDay(world, op) })],
+    sweeps: [
+      defineSweep({ name: 'grid.take-day', everySeconds: TAKE_SECONDS, runDue: (op) => takeDueDay(world, op) }),
+      defineSweep({ name: 'grid.add-up', everySeconds: ADD_UP_SECONDS, runDue: (op) => addUp(world, op) }),
+    ],
   };
+}
+
+/** Adds up what is over; there is never more of it to do. */
+async function addUp({ db }: GridWorld, op: Op): Promise<0> {
+  await db.transact((tx) => addUpBefore(tx, after(op.now, -LATE)));
+  return 0;
 }
 
 const timesAt = (now: Date): Times => ({

@@ -90,13 +90,13 @@ export async function populationOf(db: Db, { week }: Times): Promise<Population>
   return row ?? { nodes: 0, active: 0, founders: 0, skills: 0, bounties: 0, awarded: 0 };
 }
 
-/** By which contract tasks were asked for. */
-export async function tasksByProtocol(db: Db): Promise<Record<string, number>> {
-  const rows = await db.query<{ via: string; count: number }>(
-    `select t.via, count(*)::int as count from grid_tasks t join grid_nodes n on n.id = t.buyer_id
-      where not t.shadow and not n.sandbox group by t.via order by t.via`,
+/** How many nodes there are, and how much they offer. */
+export async function offeredOn(db: Db): Promise<Pick<Population, 'nodes' | 'skills'>> {
+  const [row] = await db.query<Pick<Population, 'nodes' | 'skills'>>(
+    `select (select count(*)::int from grid_nodes where not sandbox) as nodes,
+            (select count(*)::int from grid_skills s join grid_nodes n on n.id = s.node_id where not n.sandbox) as skills`,
   );
-  return Object.fromEntries(rows.map(({ via, count }) => [via, count]));
+  return row ?? { nodes: 0, skills: 0 };
 }
 
 /** Programs that are named; what there are more of have hired less. */

@@ -72,7 +72,26 @@ export type MarketQuery = {
 
 /** What one asks for costs, over all pages. */
 export type PriceStats = { min: Tck; max: Tck; average: Tck; median: Tck };
-export type Found = { total: number; prices: PriceStats | undefined; skills: Skill[] };
+/** `isCut`: its metadata is not all that there is of it. */
+export type Listed = Skill & { isCut: boolean };
+export type Found = { total: number; prices: PriceStats | undefined; skills: Listed[] };
+
+/** Bytes of metadata that is shown whole among many: of two hundred skills it can be ten megabytes. */
+const MAX_SHOWN_METADATA = 4_000;
+/** Of one part of larger metadata, and characters of its description. */
+const MAX_SHOWN_PART = 1_000;
+const SHOWN_PARTS = ['category', 'version', 'input_schema', 'output_schema', 'validators', 'recommended_verifiers'];
+const IS_CUT = `octet_length(s.metadata::text) > ${MAX_SHOWN_METADATA}`;
+
+/** What lists show of metadata: all of it, or where it is too large those parts that are known and small. */
+const SHOWN_METADATA = `
+  case when ${IS_CUT} then (
+    select coalesce(jsonb_object_agg(p.key, case when p.key = 'description' then to_jsonb(left(p.value #>> '{}', ${MAX_SHOWN_PART}))
+                                                 else p.value end), '{}')
+      from jsonb_each(s.metadata) p
+     where (p.key = 'description' and jsonb_typeof(p.value) = 'string')
+        or (p.key in (${SHOWN_PARTS.map((part) => `'${part}'`).join(', ')}) and octet_length(p.value::text) <= ${MAX_SHOWN_PART}))
+       else s.metadata end`;
 
 /** Everything that fits, found once: what it costs is of all of it, and metadata is read of one page only. */
 const SEARCH = `
@@ -89,15 +108,16 @@ costs as (
   select count(*)::int as total, min(price) as min, max(price) as max, round(avg(price))::bigint as average,
          round((percentile_cont(0.5) within group (order by price))::numeric)::bigint as median
     from found)
-select costs.*, ${COLUMNS}
+select costs.*, s.id, s.node_id, s.type, s.label, s.price, s.created_at, ${IS_CUT} as is_cut, ${SHOWN_METADATA} as metadata
   from costs left join page on true left join grid_skills s on s.id = page.id
  order by page.seq`;
 
-/** Text in which nothing stands for anything else. */
-const holding = (text: string): string => `%${text.replaceAll(/[\\%_]/g, String.raw`\$&`)}%`;
+/** A pattern for text that has this in it, in which nothing stands for anything else. */
+export const holding = (text: string): string => `%${text.replaceAll(/[\\%_]/g, String.raw`\$&`)}%`;
 
 type Costs = { total: number; min: bigint; max: bigint; average: bigint; median: bigint };
-type FoundRow = Costs & (SkillRow | { [Name in keyof SkillRow]: null });
+type ListedRow = SkillRow & { is_cut: boolean };
+type FoundRow = Costs & (ListedRow | { [Name in keyof ListedRow]: null });
 
 /** One page, the oldest listing first, so that what is new is at the end and pages do not shift. */
 export async function search(db: Db, query: MarketQuery): Promise<Found> {
@@ -113,7 +133,7 @@ export async function search(db: Db, query: MarketQuery): Promise<Found> {
   ]);
   const [first] = rows;
   // A page behind the last one has no skill, but what everything costs all the same.
-  const skills = rows.flatMap((row) => (row.id === null ? [] : [skillOf(row)]));
+  const skills = rows.flatMap((row) => (row.id === null ? [] : [{ ...skillOf(row), isCut: row.is_cut }]));
   return { total: first?.total ?? 0, prices: first && first.total > 0 ? pricesOf(first) : undefined, skills };
 }
 

@@ -4,6 +4,7 @@ import type { Db, Tx } from '../../../platform/db.ts';
 export type ChallengeRow = {
   node_id: NodeId;
   account_id: AccountId | null;
+  sandbox_id: NodeId | null;
   network: string;
   payload: number[];
   tries: number;
@@ -13,11 +14,12 @@ export type ChallengeRow = {
 /** Puts a challenge in the place of an earlier one for the same name. */
 export async function putChallenge(tx: Tx, row: Omit<ChallengeRow, 'tries'>): Promise<void> {
   await tx.query(
-    `insert into grid_challenges (node_id, account_id, network, payload, expires_at) values ($1, $2, $3, $4, $5)
+    `insert into grid_challenges (node_id, account_id, sandbox_id, network, payload, expires_at)
+     values ($1, $2, $3, $4, $5, $6)
      on conflict (node_id) do update
-       set account_id = excluded.account_id, network = excluded.network, payload = excluded.payload, tries = 0,
+       set account_id = excluded.account_id, sandbox_id = excluded.sandbox_id, network = excluded.network, payload = excluded.payload, tries = 0,
            expires_at = excluded.expires_at`,
-    [row.node_id, row.account_id, row.network, row.payload, row.expires_at],
+    [row.node_id, row.account_id, row.sandbox_id, row.network, row.payload, row.expires_at],
   );
 }
 
@@ -25,7 +27,7 @@ export async function putChallenge(tx: Tx, row: Omit<ChallengeRow, 'tries'>): Pr
 export async function takeTry(tx: Tx, nodeId: NodeId): Promise<ChallengeRow | undefined> {
   const [row] = await tx.query<ChallengeRow>(
     `update grid_challenges set tries = tries + 1 where node_id = $1
-     returning node_id, account_id, network, payload, tries, expires_at`,
+     returning node_id, account_id, sandbox_id, network, payload, tries, expires_at`,
     [nodeId],
   );
   return row;

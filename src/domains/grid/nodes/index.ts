@@ -38,13 +38,13 @@ export function createNodes(world: GridWorld, signing: Signing) {
       return issueSession(signing, op, op.node.id);
     },
     recogniser: (others: Recognise) => nodeRecogniser(world, signing, others),
-    /** The caller as its node; with its key, where a token is not enough. Counts against the limit that is given. */
-    enter: async (op: AccountOp, { keyOnly, limit }: { keyOnly: boolean; limit: Limit | undefined }) => {
+    /** The caller as its node; with its key, where a token is not enough. */
+    enter: async (op: AccountOp, { keyOnly }: { keyOnly: boolean }) => {
       if (keyOnly) requireKey(op.actor);
-      const entered = await enter(world, op);
-      if (limit) await limits.count(db, limit, entered.node.id, op.now);
-      return entered;
+      return enter(world, op);
     },
+    /** Throws `rate_limited`. */
+    count: (op: NodeOp, limit: Limit) => limits.count(db, limit, op.node.id, op.now),
     /** Throws `not_found`. */
     get: (text: string) => get(world, text),
     /** Whose a node is; undefined where there is none. */

@@ -18,25 +18,37 @@ export const ONE_NODE_EACH = 'This account has a node already';
 
 /**
  * Begins a registration: the name is the caller's when the challenge is solved. Who calls with a credential gets the
- * node for that account. Throws `invalid`, `forbidden`.
+ * node for that account; with that of a sandbox node it has one of its own. Throws `invalid`, `forbidden`.
  */
 export async function register({ db }: GridWorld, op: Op, wish: RegistrationWish): Promise<Registration> {
   const { nodeId, signupToken } = wish;
   if (HOUSE.includes(nodeId) || (await findNode(db, nodeId))) throw new AppError('invalid', NAME_TAKEN);
-  const accountId = accountOf(op);
-  if (accountId && (await findNodeOf(db, accountId))) throw new AppError('invalid', ONE_NODE_EACH);
+  const { accountId, sandboxId } = await registrantOf(db, op);
   if (signupToken !== undefined) await checkSignupToken(db, signupToken);
   const payload = newPayload(op);
   await db.transact((tx) =>
     putChallenge(tx, {
       node_id: nodeId,
       account_id: accountId ?? null,
+      sandbox_id: sandboxId ?? null,
       network: networkOf(op.address),
       payload,
       expires_at: after(op.now, CHALLENGE_MS),
     }),
   );
   return { nodeId, payload, issuedAt: op.now };
+}
+
+/** Whose a node will be, or the sandbox node that its maker has played with: neither is there for a stranger. */
+export type Registrant = { accountId?: AccountId; sandboxId?: NodeId };
+
+/** What is played for is never the same account's as what is worth something. Throws `invalid`, `forbidden`. */
+export async function registrantOf(db: Db, op: Op): Promise<Registrant> {
+  const accountId = accountOf(op);
+  const node = accountId && (await findNodeOf(db, accountId));
+  if (node?.sandbox) return { sandboxId: node.id };
+  if (node) throw new AppError('invalid', ONE_NODE_EACH);
+  return accountId ? { accountId } : {};
 }
 
 /**

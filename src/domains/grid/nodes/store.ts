@@ -68,17 +68,27 @@ export type NewNode = {
   accountId: AccountId;
   sandbox: boolean;
   signupToken: string | undefined;
+  /** With whose key it was registered. */
+  sandboxId?: NodeId | undefined;
   createdAt: Date;
 };
 
 /** False where the name, or the account, has a node already. */
 export async function insertNode(tx: Tx, node: NewNode): Promise<boolean> {
   const rows = await tx.query(
-    `insert into grid_nodes (id, account_id, sandbox, signup_token, created_at, last_active_at, cri_at, cri, reputation)
-     values ($1, $2, $3, $4, $5, $5, $5, $6, $6)
+    `insert into grid_nodes (id, account_id, sandbox, signup_token, created_at, last_active_at, cri_at, cri, reputation, sandbox_id)
+     values ($1, $2, $3, $4, $5, $5, $5, $6, $6, $7)
      on conflict do nothing
      returning 1`,
-    [node.id, node.accountId, node.sandbox, node.signupToken ?? null, node.createdAt, baseOf(node)],
+    [
+      node.id,
+      node.accountId,
+      node.sandbox,
+      node.signupToken ?? null,
+      node.createdAt,
+      baseOf(node),
+      node.sandboxId ?? null,
+    ],
   );
   return rows.length > 0;
 }

@@ -4,6 +4,7 @@ import { AppError } from '../../../kernel/errors.ts';
 import type { NodeId } from '../../../kernel/ids.ts';
 import type { Op } from '../../../kernel/op.ts';
 import { recordFact } from '../../../platform/outbox.ts';
+import { abandonBounties, readoptBounties } from '../bounties/store.ts';
 import type { GridWorld } from '../world.ts';
 import { findNode, insertNode, putSynced } from './store.ts';
 
@@ -26,6 +27,9 @@ export function syncNode({ db, identity }: GridWorld, op: Op, given: SyncedNode)
       await insertNode(tx, { id: given.id, accountId, sandbox: false, signupToken: undefined, createdAt });
     }
     await putSynced(tx, given);
+    // Who is not here can neither award nor cancel.
+    if (given.active === false) await abandonBounties(tx, given.id, op.now);
+    if (given.active === true) await readoptBounties(tx, given.id);
     await recordFact(tx, op, { type: 'node.synced', subject: given.id, data: { nodes: [given.id] } });
   });
 }

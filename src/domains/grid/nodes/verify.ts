@@ -10,7 +10,7 @@ import { INITIAL_BALANCE } from '../money.ts';
 import type { GridWorld } from '../world.ts';
 import { isSolution, MAX_TRIES, MAX_TRIES_FOR_AN_ACCOUNT } from './challenge.ts';
 import { deleteChallenge, linkEarlyAccess, takeTry, type ChallengeRow } from './challenge-store.ts';
-import { accountOf, checkSignupToken, NAME_TAKEN, ONE_NODE_EACH } from './register.ts';
+import { accountOf, checkSignupToken, NAME_TAKEN, ONE_NODE_EACH, registrantOf, type Registrant } from './register.ts';
 import { findNode, insertNode } from './store.ts';
 
 export type Verification = { nodeId: NodeId; accountId: AccountId; apiKey: string };
@@ -38,7 +38,7 @@ export async function verify(world: GridWorld, op: Op, attempt: Attempt): Promis
     // That a try was used up is kept, so it is an outcome here and no error.
     if (!challenge || refusal) return spendTry(tx, challenge, refusal ?? 'none');
     await deleteChallenge(tx, attempt.nodeId);
-    return activate(world, tx, op, { attempt, accountId: challenge.account_id ?? accountOf(op) });
+    return activate(world, tx, op, { ...(await registrantAt(tx, op, challenge)), attempt });
   });
   if (typeof outcome === 'string') throw new AppError('invalid', REFUSALS[outcome]);
   return outcome;
@@ -63,6 +63,16 @@ function mayAnswer({ account_id: accountId, network }: ChallengeRow, op: Op): bo
   return caller === undefined ? network === networkOf(op.address) : caller === accountId;
 }
 
+/** As it was asked for; what nobody was named for then, belongs to whoever answers. */
+async function registrantAt(
+  tx: Tx,
+  op: Op,
+  { account_id: accountId, sandbox_id: sandboxId }: ChallengeRow,
+): Promise<Registrant> {
+  if (accountId !== null) return { accountId };
+  return { ...(sandboxId !== null && { sandboxId }), ...(await registrantOf(tx, op)) };
+}
+
 async function spendTry(tx: Tx, challenge: ChallengeRow | undefined, refusal: Refusal): Promise<Refusal> {
   if (!challenge || refusal === 'foreign') return refusal;
   const maxTries = challenge.account_id === null ? MAX_TRIES : MAX_TRIES_FOR_AN_ACCOUNT;
@@ -81,11 +91,12 @@ async function activate(
   world: GridWorld,
   tx: Tx,
   op: Op,
-  { attempt, accountId: attachedTo }: { attempt: Attempt; accountId: AccountId | undefined },
+  { attempt, accountId: attachedTo, sandboxId }: Registrant & { attempt: Attempt },
 ): Promise<Verification> {
   const { nodeId, signupToken } = attempt;
   const accountId = attachedTo ?? (await world.identity.openForNode(tx, op, nodeId));
-  const isNew = await insertNode(tx, { id: nodeId, accountId, sandbox: false, signupToken, createdAt: op.now });
+  const made = { id: nodeId, accountId, sandbox: false, signupToken, sandboxId, createdAt: op.now };
+  const isNew = await insertNode(tx, made);
   if (!isNew) throw new AppError('invalid', (await findNode(tx, nodeId)) ? NAME_TAKEN : ONE_NODE_EACH);
   if (signupToken !== undefined && !(await linkEarlyAccess(tx, signupToken, nodeId)))
     throw new AppError('invalid', 'Signup token already linked to another node');

@@ -16,7 +16,7 @@ export type NodePortrait = Rating & {
 /** What came of the tasks of a skill. Shadow tasks count for nothing. */
 export type SkillRecord = {
   delivered: number;
-  /** Of these: disputed, or given back for a fault. */
+  /** Of these: disputed, or given back by the operator. */
   disputed: number;
   /** Different nodes that have paid for it, and what all of them have paid. */
   buyers: number;

@@ -1,13 +1,14 @@
 import type { ListingId, NodeId } from '../../../kernel/ids.ts';
 import { tck } from '../../../kernel/money.ts';
 import type { Db } from '../../../platform/db.ts';
+import { DELIVERED, STANDS_DISPUTED } from '../escrow/standing-store.ts';
 import { levelOf } from '../reputation/levels.ts';
 import type { Founder, SkillRecord } from './portrait.ts';
 
 export async function recordOf(db: Db, id: ListingId): Promise<SkillRecord> {
   const [row] = await db.query<{ delivered: number; disputed: number; buyers: number; turnover: bigint }>(
-    `select count(*) filter (where t.status in ('COMPLETED', 'DISPUTED', 'SETTLED'))::int as delivered,
-            count(*) filter (where t.status = 'DISPUTED')::int as disputed,
+    `select count(*) filter (where ${DELIVERED})::int as delivered,
+            count(*) filter (where ${STANDS_DISPUTED})::int as disputed,
             count(distinct t.buyer_id) filter (where e.state = 'SETTLED')::int as buyers,
             coalesce(sum(e.amount) filter (where e.state = 'SETTLED'), 0)::bigint as turnover
        from grid_tasks t join grid_escrows e on e.id = t.escrow_id

@@ -4,7 +4,7 @@ import { SECOND } from '../../../kernel/time.ts';
 import { execute, houseSkill } from './execute.ts';
 import { shipmentOf, type Shipment } from './programs.ts';
 import { HOUSE_SKILLS, type HouseSkill } from './skill.ts';
-import { probe, standingOf } from './standing.ts';
+import { createStandings } from './standing.ts';
 import type { SkillsWorld } from './world.ts';
 
 const PROGRAMS = join(import.meta.dirname, '../../../../skills');
@@ -28,6 +28,7 @@ export function createSkills({ programs = PROGRAMS, internalKey, ...given }: Giv
     ...given,
     shipment: shipments(programs),
   };
+  const standings = createStandings(world);
   return {
     secret: { header: 'x-internal-api-key', value: internalKey, refusal: 'Invalid internal API key' },
     all: world.skills,
@@ -35,9 +36,9 @@ export function createSkills({ programs = PROGRAMS, internalKey, ...given }: Giv
     find: (id: string) => houseSkill(world, id),
     execute: (op: Op, id: string, input: Readonly<Record<string, unknown>>) => execute(world, op, id, input),
     /** How a skill stands, as far as can be told without starting it. */
-    standing: (op: Op, id: string) => standingOf(world, op, houseSkill(world, id)),
-    /** Whether it works, which is tried. */
-    probe: (op: Op, id: string) => probe(world, op, houseSkill(world, id)),
+    standing: (op: Op, id: string) => standings.standing(op, houseSkill(world, id)),
+    /** Whether it works, which is tried; how seldom a machine is started for that, `standing.ts` says. */
+    probe: (op: Op, id: string) => standings.probe(op, houseSkill(world, id)),
   };
 }
 

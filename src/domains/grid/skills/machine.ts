@@ -2,11 +2,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, isAppError } from '../../../kernel/errors.ts';
 import type { AccountId, MachineId } from '../../../kernel/ids.ts';
 import { newId, type Op } from '../../../kernel/op.ts';
-import { after, elapsedMs, HOUR, MINUTE, SECOND } from '../../../kernel/time.ts';
+import { after, DAY, elapsedMs, HOUR, MINUTE, SECOND } from '../../../kernel/time.ts';
 import { isHealthy } from './ask.ts';
 import { programPath, type Shipment } from './programs.ts';
 import type { HouseSkill } from './skill.ts';
-import { claimStart, findSkillMachine, markSkillMachine, type At, type SkillMachine } from './store.ts';
+import {
+  claimStart,
+  findSkillMachine,
+  forgetOtherVersions,
+  markSkillMachine,
+  type At,
+  type SkillMachine,
+} from './store.ts';
 import { houseOp, type SkillsWorld } from './world.ts';
 
 /** Whose machines are that the server has for itself. */
@@ -18,6 +25,8 @@ const LEASE_MS = HOUR;
 const START_LIMIT_MS = 50 * SECOND;
 /** Whoever was starting it is dead by then. */
 const ABANDONED_MS = MINUTE;
+/** Machines of other versions are remembered so long after they were started. */
+const OTHER_VERSIONS_KEPT_MS = 7 * DAY;
 const WAIT_STEP_MS = 100;
 const WAIT_STEPS = (ABANDONED_MS + START_LIMIT_MS) / WAIT_STEP_MS;
 const FOLDER = '/opt/skill';
@@ -25,28 +34,32 @@ const FOLDER = '/opt/skill';
 const LAUNCH = `chmod -f o-rwx /tmp /var/tmp /run/lock /dev/shm /dev/mqueue; exec node ${FOLDER}/server.mjs`;
 
 /**
- * The machine that runs a skill, started where there is none, or none of this version. Of all who call, in whatever
- * process, one starts it and the others wait. Throws `at_capacity` where it could not be started.
+ * The machine that runs this version of a skill, started where there is none. Of all who call, in whatever process, one
+ * starts it and the others wait. Throws `at_capacity` where it could not be started.
  */
 export async function readyMachine(world: SkillsWorld, op: Op, skill: HouseSkill): Promise<MachineId> {
   const shipment = await world.shipment(skill);
-  const at = { skill: skill.id, place: world.place };
+  const at = await placeOf(world, skill);
   for (let step = 0; step < WAIT_STEPS; step += 1) {
     op.signal.throwIfAborted();
     const kept = await findSkillMachine(world.db, at);
-    if (kept?.state === 'ready' && kept.version === shipment.version && (await goesOn(world, op, kept)))
-      return kept.machineId;
+    if (kept?.state === 'ready' && (await goesOn(world, op, kept))) return kept.machineId;
     if (kept && isBeingStarted(world, kept)) {
       await sleep(WAIT_STEP_MS);
       continue;
     }
-    const next = { machineId: newId(houseOp(world, op, op.signal), 'machine'), version: shipment.version };
-    const claimed = { ...next, at: world.clock.now() };
-    if (await world.db.transact((tx) => claimStart(tx, at, kept, claimed)))
+    const next = { machineId: newId(houseOp(world, op, op.signal), 'machine'), at: world.clock.now() };
+    if (await world.db.transact((tx) => claimStart(tx, at, kept, next)))
       return await start(world, op, skill, { id: next.machineId, at, before: kept, shipment });
   }
   throw notAvailable('it was not started in time');
 }
+
+export const placeOf = async (world: Pick<SkillsWorld, 'place' | 'shipment'>, skill: HouseSkill): Promise<At> => ({
+  skill: skill.id,
+  place: world.place,
+  version: (await world.shipment(skill)).version,
+});
 
 export const notAvailable = (cause: unknown): AppError => new AppError('at_capacity', 'Skill not available', { cause });
 
@@ -75,7 +88,11 @@ type Start = { id: MachineId; at: At; before: SkillMachine | undefined; shipment
 async function start(world: SkillsWorld, op: Op, skill: HouseSkill, { id, at, before, shipment }: Start) {
   const steadfast = houseOp(world, op, AbortSignal.timeout(START_LIMIT_MS));
   const mark = (state: 'ready' | 'failed') =>
-    world.db.transact((tx) => markSkillMachine(tx, at, id, { state, at: world.clock.now() }));
+    world.db.transact(async (tx) => {
+      const now = world.clock.now();
+      await forgetOtherVersions(tx, at, after(now, -OTHER_VERSIONS_KEPT_MS));
+      return markSkillMachine(tx, at, id, { state, at: now });
+    });
   try {
     if (before) await world.machines.destroy(steadfast, before.machineId);
     await launch(world, steadfast, skill, { id, shipment });
@@ -124,7 +141,7 @@ const programLimitMs = (runLimitMs: number): number => Math.max(SECOND, runLimit
 
 /** Has the next call start another machine in the place of one that does not answer. */
 export async function giveUp(world: SkillsWorld, skill: HouseSkill, machineId: MachineId): Promise<void> {
-  const at = { skill: skill.id, place: world.place };
+  const at = await placeOf(world, skill);
   world.log.warn({ skill: skill.id, machineId }, 'the machine of a skill does not answer');
   await world.db.transact((tx) => markSkillMachine(tx, at, machineId, { state: 'failed', at: world.clock.now() }));
 }
