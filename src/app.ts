@@ -66,6 +66,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   await domains.machines.adopt(systemOp(clock, 'start'));
   await domains.machines.openGateway();
   await domains.environments.takeInStarter(systemOp(clock, 'start'));
+  await domains.payments.tellUnread();
   await jobs.start({
     jobs: [...domains.tasks.jobs, ...domains.images.jobs, ...domains.environments.jobs, ...domains.compute.jobs],
     sweeps: sweepsOf(ground, domains),

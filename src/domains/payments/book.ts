@@ -19,6 +19,7 @@ import {
   type ReadCoin,
 } from './store.ts';
 import { worthOf, type Coin } from './topup.ts';
+import { forgetFrom, saveCaughtUp, wishForPayer, type Unread } from './watch-store.ts';
 import type { PaymentsWorld } from './world.ts';
 
 /** A thousand million dollars in one payment: such a coin is no money, and nobody is to become rich by it. */
@@ -26,21 +27,40 @@ const MOST_AT_ONCE = usd(10n ** 15n);
 
 /**
  * Credits what has settled and notes how far the chain has been read, in one transaction. Answers how many payments
- * were credited; undefined where another process has read on meanwhile, and nothing was done.
+ * were credited; undefined where another process has read on meanwhile, or has more addresses watched, and nothing was
+ * done.
  */
 export const book = (world: PaymentsWorld, op: Op, coin: ReadCoin, reading: Reading): Promise<number | undefined> =>
   world.db.transact(async (tx) => {
     const now = await lockCoin(tx, coin.token);
-    if (now?.nextBlock !== coin.nextBlock || now.lastHash !== coin.lastHash) return undefined;
-    if (reading.rewritten)
+    if (now?.nextBlock !== coin.nextBlock || now.lastHash !== coin.lastHash || now.rounds !== coin.rounds)
+      return undefined;
+    if (reading.rewritten) {
       world.log.error(
         { chainId: coin.chainId, block: Number(coin.nextBlock - 1n) },
         'the chain was rewritten deeper than FREEHOLD_EVM_CONFIRMATIONS: what was credited from there on may have no money behind it',
       );
+      await forgetFrom(tx, coin.token, reading.nextBlock);
+    }
     let credited = 0;
     for (const payment of reading.settled) credited += (await credit(world, tx, op, coin, payment)) ? 1 : 0;
     if (reading.awaited) await replaceAwaited(tx, coin, await known(tx, coin, reading.awaited));
     await saveRead(tx, coin.token, { ...reading, readAt: reading.awaited && op.now });
+    return credited;
+  });
+
+/** Credits what was found in blocks that had not been read for some addresses. Answers how many payments that was. */
+export const bookCaughtUp = (
+  world: PaymentsWorld,
+  op: Op,
+  coin: Coin,
+  { settled, read }: { settled: readonly Payment[]; read: Unread },
+): Promise<number> =>
+  world.db.transact(async (tx) => {
+    await lockCoin(tx, coin.token);
+    let credited = 0;
+    for (const payment of settled) credited += (await credit(world, tx, op, coin, payment)) ? 1 : 0;
+    await saveCaughtUp(tx, read);
     return credited;
   });
 
@@ -56,7 +76,7 @@ async function credit(world: PaymentsWorld, tx: Tx, op: Op, coin: Coin, payment:
   }
   if (!(await insertCredited(tx, coin.chainId, payment, { topupId: paid.topupId, amount, at: op.now }))) return false;
   if (amount > 0n) await ledger.transfer(tx, op, depositOf(coin, payment, paid, amount));
-  await notePayer(tx, paid.accountId, op.now);
+  if (await notePayer(tx, paid.accountId, op.now)) await wishForPayer(tx, paid.accountId, op.now);
   await recordFact(tx, op, {
     type: 'topup.credited',
     subject: paid.topupId,
