@@ -5,7 +5,7 @@ import type { Op } from '../../kernel/op.ts';
 import { sha256 } from '../../platform/crypto.ts';
 import type { Tx } from '../../platform/db.ts';
 import { recordFact } from '../../platform/outbox.ts';
-import { mint, wallet } from '../ledger/index.ts';
+import { depositOf, type Transfer } from '../ledger/index.ts';
 import type { Payment } from './chain.ts';
 import type { Reading } from './read.ts';
 import {
@@ -75,7 +75,7 @@ async function credit(world: PaymentsWorld, tx: Tx, op: Op, coin: Coin, payment:
     return false;
   }
   if (!(await insertCredited(tx, coin.chainId, payment, { topupId: paid.topupId, amount, at: op.now }))) return false;
-  if (amount > 0n) await ledger.transfer(tx, op, depositOf(coin, payment, paid, amount));
+  if (amount > 0n) await ledger.transfer(tx, op, transferOf(coin, payment, paid, amount));
   if (await notePayer(tx, paid.accountId, op.now)) await wishForPayer(tx, paid.accountId, op.now);
   await recordFact(tx, op, {
     type: 'topup.credited',
@@ -87,16 +87,14 @@ async function credit(world: PaymentsWorld, tx: Tx, op: Op, coin: Coin, payment:
 }
 
 /** The same payment is the same transfer, whoever makes it and however often. */
-const depositOf = (coin: Coin, { txHash, logIndex }: Payment, { topupId, accountId }: Paid, amount: Usd) => ({
-  id: uuidFrom(sha256(`payment ${coin.chainId} ${txHash} ${logIndex}`)) as TransferId,
-  type: 'deposit',
-  description: `Top-up with ${coin.symbol} (${txHash})`,
-  metadata: { topup_id: topupId, chain_id: coin.chainId, tx_hash: txHash, log_index: logIndex },
-  legs: [
-    { account: mint('USD'), amount: usd(-amount) },
-    { account: wallet(accountId, 'USD'), amount },
-  ],
-});
+const transferOf = (coin: Coin, { txHash, logIndex }: Payment, { topupId, accountId }: Paid, amount: Usd): Transfer =>
+  depositOf({
+    id: uuidFrom(sha256(`payment ${coin.chainId} ${txHash} ${logIndex}`)) as TransferId,
+    accountId,
+    amount,
+    description: `Top-up with ${coin.symbol} (${txHash})`,
+    metadata: { topup_id: topupId, chain_id: coin.chainId, tx_hash: txHash, log_index: logIndex },
+  });
 
 async function known(tx: Tx, coin: Coin, awaited: readonly Payment[]) {
   const found: { payment: Payment; topupId: Paid['topupId']; amount: Usd }[] = [];
