@@ -5,7 +5,17 @@ import type { Tx } from '../../platform/db.ts';
 import { recordFact } from '../../platform/outbox.ts';
 import type { Chain } from './chain.ts';
 import type { RpcFailure } from './rpc.ts';
-import { countOpen, findCoin, findTopup, hasPaid, insertCoin, insertTopup, lockAccount, lockCoin } from './store.ts';
+import {
+  countOpen,
+  findCoin,
+  findTopup,
+  hasPaid,
+  insertCoin,
+  insertTopup,
+  lockAccount,
+  lockCoin,
+  nextAddressIndex,
+} from './store.ts';
 import {
   AMOUNT_RULE,
   MAX_OPEN,
@@ -17,7 +27,6 @@ import {
   type Topup,
 } from './topup.ts';
 import { skipUnwatched } from './watch-store.ts';
-import { nextAddressIndex } from './wallet-store.ts';
 import type { PaymentsWorld } from './world.ts';
 
 const RETRY_SECONDS = MINUTE / SECOND;

@@ -1,3 +1,4 @@
+import { assert } from '../../kernel/errors.ts';
 import type { AccountId, TopupId } from '../../kernel/ids.ts';
 import { cents, usd, type Usd } from '../../kernel/money.ts';
 import type { Db, Tx } from '../../platform/db.ts';
@@ -100,6 +101,13 @@ export async function countOpen(tx: Tx, accountId: AccountId, now: Date): Promis
     [accountId, now],
   );
   return row?.open ?? 0;
+}
+
+/** The wallet's next address that nobody has been given. */
+export async function nextAddressIndex(tx: Tx): Promise<number> {
+  const [row] = await tx.query<{ index: bigint }>(`select nextval('topup_addresses') as index`);
+  assert(row, 'a sequence has a next value');
+  return Number(row.index);
 }
 
 export type NewTopup = Pick<Topup, 'id' | 'accountId' | 'address' | 'addressIndex' | 'amount' | 'createdAt'> & {
