@@ -7,7 +7,7 @@ import { KEY, serversWorld } from './world.ts';
 const world = serversWorld();
 const HOURLY = 13_700n;
 
-/** Facts are handed on once no older transaction of the whole PostgreSQL is open. */
+/** Facts are handed on once no older transaction is open. */
 async function swept(server: Server): Promise<Server> {
   await world.sweep();
   return await world.again(server);
