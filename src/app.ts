@@ -13,13 +13,13 @@ import { serversApi, type ServersDomains } from './apis/servers/index.ts';
 import { createEnvironments } from './domains/environments/index.ts';
 import { createGrid, MAX_SEARCH_REPLY_BYTES } from './domains/grid/index.ts';
 import { createIdentity, MAX_GITHUB_REPLY_BYTES, type IdentityDeps } from './domains/identity/index.ts';
-import { createLedger, mint, wallet, type Ledger } from './domains/ledger/index.ts';
+import { createLedger, depositOf, type Ledger } from './domains/ledger/index.ts';
 import { machineSweeps } from './domains/machines/index.ts';
 import { openModels } from './domains/models/index.ts';
 import { createSandboxes } from './domains/sandboxes/index.ts';
 import { createTasks } from './domains/tasks/index.ts';
 import { createWebhooks, webhookSweeps } from './domains/webhooks/index.ts';
-import { cents, usd } from './kernel/money.ts';
+import { cents } from './kernel/money.ts';
 import { newId, type Op } from './kernel/op.ts';
 import type { Clock } from './kernel/time.ts';
 import { openTestClock, systemClock } from './platform/clock.ts';
@@ -66,6 +66,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   await domains.machines.adopt(systemOp(clock, 'start'));
   await domains.machines.openGateway();
   await domains.environments.takeInStarter(systemOp(clock, 'start'));
+  await domains.payments.tellUnread();
   await jobs.start({
     jobs: [...domains.tasks.jobs, ...domains.images.jobs, ...domains.environments.jobs, ...domains.compute.jobs],
     sweeps: sweepsOf(ground, domains),
@@ -176,15 +177,8 @@ export const walletOpener =
     await ledger.openWallet(tx, accountId);
     const amount = cents(by === 'email' || by === 'node' ? 0 : welcome[by]);
     if (amount === 0n) return;
-    await ledger.transfer(tx, op, {
-      id: newId(op, 'transfer', 'welcome'),
-      type: 'deposit',
-      description: 'Welcome',
-      legs: [
-        { account: mint('USD'), amount: usd(-amount) },
-        { account: wallet(accountId, 'USD'), amount },
-      ],
-    });
+    const id = newId(op, 'transfer', 'welcome');
+    await ledger.transfer(tx, op, depositOf({ id, accountId, amount, description: 'Welcome' }));
   };
 
 /** Everything that looks after itself, whether or not anybody asks. */

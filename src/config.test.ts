@@ -52,7 +52,7 @@ describe('settings', () => {
     const token = '0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48';
     const evm = { FREEHOLD_EVM_RPC_URL: url, FREEHOLD_EVM_TOKEN: token };
     expect(readConfig({}).evm).toBeUndefined();
-    expect(readConfig(evm).evm).toEqual({ rpcUrl: url, token, confirmations: 12 });
+    expect(readConfig(evm).evm).toEqual({ rpcUrl: url, token, confirmations: 12, formerCoins: 'credited' });
     expect(readConfig({ ...evm, FREEHOLD_EVM_TOKEN: token.toLowerCase() }).evm).toBeDefined();
     const wrong: Record<string, string>[] = [
       { FREEHOLD_EVM_TOKEN: token.replace('A0b8', 'a0b8') },

@@ -150,6 +150,7 @@ const Settings = z
       .refine((blocks) => blocks >= 1 && blocks <= MAX_CONFIRMATIONS, {
         error: `must be blocks from 1 to ${MAX_CONFIRMATIONS}`,
       }),
+    FREEHOLD_EVM_FORMER_COINS: oneOf('credited', 'ignored').default('credited'),
     GITHUB_CLIENT_ID: z.string().min(1).optional(),
     GITHUB_CLIENT_SECRET: z.string().min(1).optional(),
     FREEHOLD_GITHUB_URL: httpUrl.transform(withoutSlash).optional(),
@@ -264,7 +265,8 @@ function githubOf(settings: z.output<typeof Settings>) {
 function evmOf(settings: z.output<typeof Settings>) {
   const { FREEHOLD_EVM_RPC_URL: rpcUrl, FREEHOLD_EVM_TOKEN: token } = settings;
   if (!rpcUrl || !token) return undefined;
-  return { rpcUrl, token, confirmations: settings.FREEHOLD_EVM_CONFIRMATIONS };
+  const { FREEHOLD_EVM_CONFIRMATIONS: confirmations, FREEHOLD_EVM_FORMER_COINS: formerCoins } = settings;
+  return { rpcUrl, token, confirmations, formerCoins };
 }
 
 /** Where backups are kept, if not in the data directory. */

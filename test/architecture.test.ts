@@ -6,6 +6,7 @@ import {
   forbiddenImports,
   leftForLater,
   overBudget,
+  strayBookings,
   strayQueries,
 } from './architecture/rules.ts';
 import { readSources, type Source } from './architecture/source.ts';
@@ -24,6 +25,7 @@ describe('this repository', () => {
   test('has no drawers and no grand names', () => expect(emptyNames(everything)).toEqual([]));
   test('reads clock and environment only in the platform', () => expect(ambientReads(source)).toEqual([]));
   test('speaks SQL only in stores', () => expect(strayQueries(source)).toEqual([]));
+  test('books money only in domains', () => expect(strayBookings(source)).toEqual([]));
   test('leaves nothing for later', () => expect(leftForLater(everything)).toEqual([]));
   test('stays within its size', () => expect(overBudget(source, budget)).toEqual([]));
 });
@@ -100,6 +102,14 @@ describe('a planted violation is found', () => {
     expect(strayQueries(planted('src/apis/agents/tasks.ts', text))).toHaveLength(1);
     expect(strayQueries(planted('src/domains/ledger/store.ts', text))).toEqual([]);
   });
+
+  test.each(['await ledger.submit(op, transfer)', 'const transfer = { id, legs: [from, to] };'])(
+    'money booked in a handler: %s',
+    (text) => {
+      expect(strayBookings(planted('src/apis/agents/credits.ts', text))).toHaveLength(1);
+      expect(strayBookings(planted('src/domains/ledger/credit.ts', text))).toEqual([]);
+    },
+  );
 
   test.each(['// TODO: later', '/* FIXME */', 'const x = 1; // XXX'])('work left for later: %s', (text) =>
     expect(leftForLater(planted('src/app.ts', text))).toHaveLength(1),

@@ -181,11 +181,26 @@ async function apart(tx: Tx, work: () => Promise<void>): Promise<{ error: unknow
   }
 }
 
+/**
+ * The oldest transaction that may still bring a fact before those of younger ones. One that is in progress in another
+ * database of the same PostgreSQL brings none: an operator's other programs may be at theirs for hours. Of one that has
+ * ended since the snapshot nobody knows any more whose it was, so it counts; and so does our own.
+ */
+const OLDEST_OPEN = `
+  select min(xid) from (
+    select pg_snapshot_xmax(pg_current_snapshot()) as xid
+     union all
+    select pg_current_xact_id_if_assigned()
+     union all
+    select xid from pg_snapshot_xip(pg_current_snapshot()) as xid
+     where not exists (select from pg_stat_activity where backend_xid = xid::xid
+                          and datid <> (select oid from pg_database where datname = current_database()))) open`;
+
 const nextFacts = (tx: Tx, after: { xid: string; seq: bigint }): Promise<(FactRow & { xid: string })[]> =>
   tx.query(
     `select seq, id, at, type, subject, account_id, data, xid::text
        from facts
-      where (xid, seq) > ($1::xid8, $2) and xid < pg_snapshot_xmin(pg_current_snapshot())
+      where (xid, seq) > ($1::xid8, $2) and xid < (${OLDEST_OPEN})
       order by facts.xid, facts.seq
       limit ${BATCH}`,
     [after.xid, after.seq],

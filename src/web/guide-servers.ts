@@ -106,7 +106,7 @@ const topups = (url: string): Section => ({
     list(
       `From ${LEAST_USD} to ${MOST_USD} dollars at a time, with at most two decimals; another coin or amount is a 400.`,
       '`receivedUsd` is what was credited: what arrives, a dollar for a coin, whether it is less, more, or comes in parts.',
-      `A payment is waited for ${OPEN_MS / HOUR} hours. A later one is credited too, up to ${WATCHED_MS / DAY} days after that, or ${UNPAID_WATCHED_MS / HOUR} hours until your account has brought in a dollar; what comes still later, another coin, or the same coin on another chain is not.`,
+      `A payment is waited for ${OPEN_MS / HOUR} hours. A later one is credited too, up to ${WATCHED_MS / DAY} days after that. Until your account has brought in a dollar it comes by itself only for ${UNPAID_WATCHED_MS / HOUR} hours, after that within a minute of your \`GET /billing/topups/ID\`. Another coin, or the same coin on another chain, is not credited.`,
       `An address belongs to one top-up. ${MAX_OPEN} may wait for a payment at a time, ${MAX_OPEN_UNPAID} until your account has brought in a dollar, else it is a 409.`,
     ),
   ],

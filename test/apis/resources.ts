@@ -10,7 +10,9 @@ import { sampleQuery } from './sample.ts';
 
 /** One world for every route of every contract, and how a resource comes to be in it for each path with ids in it. */
 const chain = await startStillChain();
-export const world = await startApis({ evm: { rpcUrl: chain.url, token: chain.token, confirmations: 3 } });
+export const world = await startApis({
+  evm: { rpcUrl: chain.url, token: chain.token, confirmations: 3, formerCoins: 'credited' },
+});
 export const [caller, other] = [await world.register('caller'), await world.register('other')];
 // Who calls the grid acts as its node.
 for (const { key } of [caller, other]) await registerNode(world, undefined, { as: key });

@@ -135,6 +135,20 @@ export const strayQueries = (sources: Source[]): string[] =>
     (path) => !MAY_SPEAK_SQL.test(path),
   );
 
+const BOOKING =
+  /\blegs\s*:|\bledger\s*\.\s*(transfer|transferAll|submit|hold|submitHold|postHold|voidHold|submitResolution)\(/;
+/** What serves callers: whatever it has booked, a domain has a verb for. */
+const SERVES = /^src\/(apis|web|proxy|cli)\//;
+
+/** Money that is moved outside the domains. */
+export const strayBookings = (sources: Source[]): string[] =>
+  findings(
+    sources,
+    BOOKING,
+    (found) => `books money outside a domain: ${found}`,
+    (path) => SERVES.test(path),
+  );
+
 const PROMISE = /\b(TODO|FIXME|XXX|HACK)\b/;
 
 /** Work that was left for later. */

@@ -13,6 +13,8 @@ export type Between = {
   /** What was asked since the last time that this was emptied. */
   asked: string[];
   trick: Trick | undefined;
+  /** Waited for before a question is answered. */
+  before: ((question: Question) => Promise<void>) | undefined;
   stop(): Promise<void>;
 };
 
@@ -22,6 +24,7 @@ export async function startBetween(nodeUrl: string): Promise<Between> {
     const body = await text(request);
     const question = JSON.parse(body) as Question;
     between.asked.push(question.method);
+    await between.before?.(question);
     const answer = between.trick?.(question);
     if (answer === 'silence') return;
     const reply = answer ?? (await passOn(nodeUrl, body));
@@ -33,6 +36,7 @@ export async function startBetween(nodeUrl: string): Promise<Between> {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     asked: [],
     trick: undefined,
+    before: undefined,
     stop: async () => {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

@@ -16,7 +16,9 @@ beforeAll(async () => {
   node = await startNode();
   between = await startBetween(node.url);
   coin = await node.coin();
-  world = await startApis({ evm: { rpcUrl: between.url, token: coin.address, confirmations: CONFIRMATIONS } });
+  world = await startApis({
+    evm: { rpcUrl: between.url, token: coin.address, confirmations: CONFIRMATIONS, formerCoins: 'credited' },
+  });
 });
 afterAll(async () => {
   await world.close();
@@ -153,4 +155,19 @@ test('the operator is told where the wallet is, and no reply has its words', asy
     body: { file: expect.stringMatching(/topup-wallet\.txt$/), derivation_path: "m/44'/60'/0'/0/INDEX" },
   });
   expect(Object.keys(exported.body)).toEqual(['file', 'paid_addresses', 'derivation_path']);
+});
+
+test('the operator has the chain read once more for an address, of which nothing is credited twice', async () => {
+  const { call } = await person();
+  const { id, address } = (await call('POST', '/billing/topups', WISH)).body;
+  await coin.pay(address, USDC);
+  await node.mine(CONFIRMATIONS);
+  await sweep();
+  const rescan = (body: unknown) => world.call('POST', '/v1/admin/topups/rescan', { key: ADMIN_KEY, body });
+  expect(await rescan({ topup_id: id })).toMatchObject({ status: 202, body: { addresses: 1 } });
+  await sweep();
+  expect((await call('GET', '/billing')).body.balance).toBe('1.00');
+  expect((await rescan({ account_id: id })).status).toBe(404);
+  expect((await rescan({ topup_id: 'all' })).status).toBe(400);
+  expect((await call('POST', '/v1/admin/topups/rescan', {})).status).toBe(401);
 });

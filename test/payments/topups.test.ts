@@ -254,7 +254,7 @@ describe('asking for a top-up', () => {
     expect(text).toContain(
       `${topups[1]!.addressIndex} ${topups[1]!.address} 31337 ${getAddress(world.coin.address)} 2.000000`,
     );
-    const rows = await world.database.db.query<{ sealed: Buffer }>(`select sealed from topup_wallets`);
+    const rows = await world.database.db.query<{ sealed: Buffer }>(`select sealed from kept_secrets`);
     expect(rows).toHaveLength(1);
     for (const kept of [rows[0]!.sealed.toString('latin1'), world.logged.join('')])
       expect(words.split(' ').filter((word) => word.length > 6 && kept.includes(word))).toEqual([]);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import { createLedger, wallet, type Ledger } from '../../src/domains/ledger/index.ts';
-import { createPayments, type Payments, type Topup } from '../../src/domains/payments/index.ts';
+import { createPayments, type FormerCoins, type Payments, type Topup } from '../../src/domains/payments/index.ts';
 import { uuidv7, type AccountId } from '../../src/kernel/ids.ts';
 import type { AccountOp, Op } from '../../src/kernel/op.ts';
 import { createFetch } from '../../src/platform/fetch.ts';
@@ -42,7 +42,13 @@ export type PaymentsWorld = {
   available(accountId: AccountId): Promise<bigint>;
   facts(subject: string): Promise<string[]>;
   /** The domain as another process has it. */
-  over(given?: { ledger?: Partial<Ledger>; token?: string; confirmations?: number; off?: true }): Payments;
+  over(given?: {
+    ledger?: Partial<Ledger>;
+    token?: string;
+    confirmations?: number;
+    formerCoins?: FormerCoins;
+    off?: true;
+  }): Payments;
 };
 
 /** Payments over the real ledger and a real chain. */
@@ -80,7 +86,7 @@ export function paymentsWorld(): PaymentsWorld {
 
 function actions(it: () => PaymentsWorld): Partial<PaymentsWorld> {
   return {
-    over({ ledger, token = it().coin.address, confirmations = CONFIRMATIONS, off } = {}) {
+    over({ ledger, token = it().coin.address, confirmations = CONFIRMATIONS, formerCoins = 'credited', off } = {}) {
       const { database, clock, between, dir, logged } = it();
       return createPayments({
         db: database.db,
@@ -89,7 +95,7 @@ function actions(it: () => PaymentsWorld): Partial<PaymentsWorld> {
         ledger: { ...it().ledger, ...ledger },
         secret: Buffer.alloc(32, 7),
         dir,
-        evm: off ? undefined : { rpcUrl: between.url, token, confirmations },
+        evm: off ? undefined : { rpcUrl: between.url, token, confirmations, formerCoins },
         send: createFetch({ privateAddresses: 'allowed', timeLimitMs: SILENCE_MS, maxReplyBytes: 1_000_000 }).send,
       });
     },

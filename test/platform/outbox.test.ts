@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { QueryResultRow } from 'pg';
 import type { Op } from '../../src/kernel/op.ts';
+import type { Database, Tx } from '../../src/platform/db.ts';
 import { followFacts, recordFact } from '../../src/platform/outbox.ts';
 import { testDatabase, type TestDatabase } from '../harness/database.ts';
 import { systemOp } from '../harness/op.ts';
@@ -17,7 +19,7 @@ describe('the outbox', () => {
     database.db.transact((tx) => recordFact(tx, op, { type: 'thing.happened', subject, data: { subject } }));
   const follow = async (atLeast: number, follower = 'reader'): Promise<string[]> => {
     const seen: string[] = [];
-    // A transaction under way in a neighbour's database holds back what may be read: later, never out of order.
+    // A transaction under way in the same database holds back what may be read: later, never out of order.
     do await followFacts(database.db, follower, async (_tx, fact) => void seen.push(fact.subject));
     while (seen.length < atLeast);
     return seen;
@@ -70,6 +72,49 @@ describe('the outbox', () => {
     commitFirst();
     await slow;
     expect(await follow(2)).toEqual(['slow', 'quick']);
+  });
+
+  test('a transaction in another database of the same PostgreSQL holds no fact back, however long it takes', async () => {
+    const neighbour = await testDatabase();
+    const { promise: end, resolve: finish } = Promise.withResolvers<void>();
+    const { promise: begun, resolve: hasBegun } = Promise.withResolvers<void>();
+    const long = neighbour.db.transact(async (tx) => {
+      await recordFact(tx, op, { type: 'thing.happened', subject: 'theirs', data: {} });
+      hasBegun();
+      await end;
+    });
+    await begun;
+    await record('ours');
+    expect(await follow(1)).toEqual(['ours']);
+    finish();
+    await long;
+    await neighbour.drop();
+  });
+
+  test('what a follower writes itself is not skipped, though younger transactions have ended before its own', async () => {
+    await record('cause');
+    /** Between the beginning of the follower's transaction and its reading. */
+    let isYounger = false;
+    const interposed = (tx: Tx): Tx => ({
+      ...tx,
+      query: async <Row extends QueryResultRow>(text: string, values?: unknown[]) => {
+        if (!isYounger && text.includes('from facts')) {
+          isYounger = true;
+          await record('younger');
+        }
+        return tx.query<Row>(text, values);
+      },
+    });
+    const db: Database = { ...database.db, transact: (work) => database.db.transact((tx) => work(interposed(tx))) };
+    const seen: string[] = [];
+    const once = () =>
+      followFacts(db, 'writer', async (tx, { subject }) => {
+        seen.push(subject);
+        if (subject === 'cause')
+          await recordFact(tx, op, { type: 'thing.happened', subject: 'written by the follower', data: {} });
+      });
+    while (seen.length < 3 && (await once()) > 0);
+    expect(seen).toEqual(['cause', 'written by the follower', 'younger']);
   });
 
   test('when handling fails, the same facts come again', async () => {

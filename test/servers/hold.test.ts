@@ -32,7 +32,7 @@ async function withServer(): Promise<{ agent: Agent; id: string; status: () => P
   return { agent, id, status };
 }
 
-/** Facts are handed on once no older transaction of the whole PostgreSQL is open. */
+/** Facts are handed on once no older transaction is open. */
 const becomes = (status: () => Promise<string>, wanted: string) =>
   eventually(
     () => settle().then(status),

@@ -7,7 +7,7 @@ import { KEY, serversWorld } from './world.ts';
 const world = serversWorld();
 const HOURLY = 13_700n;
 
-/** Facts are handed on once no older transaction of the whole PostgreSQL is open. */
+/** Facts are handed on once no older transaction is open. */
 async function swept(server: Server): Promise<Server> {
   await world.sweep();
   return await world.again(server);
@@ -54,6 +54,38 @@ describe('a deployment', () => {
     await world.compute.destroy(world.op(owner), 'hourly', server.id);
     await world.sweep();
     expect(await world.compute.list(world.op(owner), 'hourly')).toEqual([]);
+  });
+
+  test('is made anew where the machine of a first attempt can neither be used nor be removed yet', async () => {
+    const owner = await world.account(20_000n);
+    const remove = world.driver.destroy;
+    let stuck: string | undefined;
+    world.driver.destroy = async (id) => {
+      if (id === stuck) throw new Error('the disk is busy');
+      await remove(id);
+    };
+    world.compute = world.over({
+      ssh: {
+        connect: async (op, id) => {
+          stuck ??= id;
+          if (id === stuck) throw new AppError('conflict', 'Nothing listens.');
+          return world.ssh.connect(op, id);
+        },
+      },
+    });
+    const server = await world.deployed(owner);
+    await world.sweep();
+    await world.abandon();
+    await world.sweep();
+    const active = await world.again(server);
+    expect(active).toMatchObject({ state: 'active', attempts: 1 });
+    expect(active.machineId).not.toBe(stuck);
+    expect([...world.driver.present.keys()]).toContain(stuck);
+    // It is gone as soon as it can be removed, and nobody has paid for it.
+    world.driver.destroy = remove;
+    await world.sweep();
+    expect([...world.driver.present.keys()]).toEqual([active.machineId]);
+    expect(await world.available(owner)).toBe(20_000n - HOURLY);
   });
 
   test('of several is of all or of none', async () => {

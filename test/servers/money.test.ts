@@ -199,4 +199,21 @@ describe('thirty days of an instance', () => {
     expect(await world.available(owner)).toBe(5_000_000n);
     expect(await world.compute.list(world.op(owner), 'monthly')).toEqual([]);
   });
+
+  test('under an idempotency seed are asked for again after a failure of ours, and then once', async () => {
+    const owner = await world.account(5_000_000n);
+    const op = world.op(owner, Buffer.alloc(32, 1));
+    world.compute = world.over({ machines: { start: async () => Promise.reject(new Error('no')) } });
+    for (let tries = 0; tries < 2; tries++) {
+      await expect(world.compute.createInstance(op, order)).rejects.toMatchObject({ code: 'at_capacity' });
+      await world.sweep();
+    }
+    world.compute = world.over({});
+    const made = await world.compute.createInstance(op, order);
+    expect(made.state).toBe('active');
+    expect((await world.compute.createInstance(op, order)).id).toBe(made.id);
+    expect(await world.available(owner)).toBe(0n);
+    await world.compute.destroy(world.op(owner), 'monthly', made.id);
+    await expect(world.compute.createInstance(op, order)).rejects.toMatchObject({ code: 'conflict' });
+  });
 });

@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import type { Grid } from '../../domains/grid/index.ts';
 import type { Identity } from '../../domains/identity/index.ts';
-import { mint, wallet, type Ledger } from '../../domains/ledger/index.ts';
+import { wallet, type Ledger } from '../../domains/ledger/index.ts';
 import { AppError } from '../../kernel/errors.ts';
 import { parseId, type AccountId } from '../../kernel/ids.ts';
 import { MICROS_PER_CENT, type Currency, type Money } from '../../kernel/money.ts';
-import { newId, type Op } from '../../kernel/op.ts';
+import type { Op } from '../../kernel/op.ts';
 import { ok, route, type Route } from '../contract.ts';
 
 /** Ten thousand million dollars: more is a slip of the keyboard. */
@@ -73,16 +73,7 @@ async function accountIdOf({ grid }: CreditDomains, text: string): Promise<Accou
 async function credit({ ledger, db }: CreditDomains, op: Op, accountId: AccountId, body: z.output<typeof Credit>) {
   const { currency, amount_cents: cents } = body;
   const amount = (BigInt(cents) * UNITS_PER_CENT[currency]) as Money;
-  const transactionId = newId(op, 'transfer');
-  await ledger.submit(op, {
-    id: transactionId,
-    type: cents > 0 ? 'deposit' : 'adjustment',
-    description: body.description ?? (cents > 0 ? 'Admin top-up' : 'Admin adjustment'),
-    legs: [
-      { account: mint(currency), amount: -amount as Money },
-      { account: wallet(accountId, currency), amount },
-    ],
-  });
+  const transactionId = await ledger.adjust(op, { accountId, currency, amount, description: body.description });
   const { available } = await ledger.balance(db, wallet(accountId, currency));
   return {
     account_id: accountId,

@@ -1,6 +1,5 @@
 import type { Environments } from '../../domains/environments/index.ts';
 import type { Machines } from '../../domains/machines/index.ts';
-import type { Payments } from '../../domains/payments/index.ts';
 import type { Api } from '../contract.ts';
 import { clockRoutes, type MovableClock } from './clock.ts';
 import { creditRoutes, type CreditDomains } from './credits.ts';
@@ -9,13 +8,13 @@ import { ErrorBody, presentError } from './errors.ts';
 import { holdRoutes } from './holds.ts';
 import { limitRoutes, type LimitDomains } from './limits.ts';
 import { machineRoutes } from './machines.ts';
-import { topupRoutes } from './topups.ts';
+import { topupRoutes, type TopupDomains } from './topups.ts';
 
 export type { MovableClock } from './clock.ts';
 
 export type AdminDomains = CreditDomains &
-  LimitDomains & {
-    payments: Pick<Payments, 'exportWallet'>;
+  LimitDomains &
+  TopupDomains & {
     machines: Pick<Machines, 'list' | 'sweep'>;
     environments: Environments;
     /** Undefined unless FREEHOLD_TEST_CLOCK is on. */

@@ -1,10 +1,8 @@
 import { z } from 'zod';
 import { wallet, type Ledger } from '../../domains/ledger/index.ts';
 import { SIZES } from '../../domains/sandboxes/index.ts';
-import { AppError, isAppError } from '../../kernel/errors.ts';
-import { parseId } from '../../kernel/ids.ts';
-import { cents, floorToCents, usd } from '../../kernel/money.ts';
-import { newId, type AccountOp } from '../../kernel/op.ts';
+import { cents, floorToCents } from '../../kernel/money.ts';
+import type { AccountOp } from '../../kernel/op.ts';
 import { ok, route, type Route } from '../contract.ts';
 import { presentChange } from './present.ts';
 import { Cents, limitQuery, READ, Timestamp, Uuid, WRITE } from './wire.ts';
@@ -120,25 +118,10 @@ export const creditRoutes = ({ ledger, db }: CreditDomains): Route[] => [
   }),
 ];
 
-/** Throws `forbidden` for a key with scopes, `invalid` for a transfer to oneself, `not_found` for an account that there is not, `unaffordable`. */
 async function transfer({ ledger, db }: CreditDomains, op: AccountOp, body: z.output<typeof NewTransfer>) {
   const { to_address: address, amount_cents: amountCents, note } = body;
-  if (op.actor.scopes !== null)
-    throw new AppError('forbidden', 'Insufficient permissions: requires a key without scopes');
-  const to = parseId('account', address);
-  if (to === op.actor.accountId) throw new AppError('invalid', 'to_address must be another account');
-  if (!to) throw new AppError('not_found', 'Account not found');
-  const from = wallet(op.actor.accountId, 'USD');
-  const amount = cents(amountCents);
-  const id = newId(op, 'transfer');
-  const legs = [
-    { account: from, amount: usd(-amount) },
-    { account: wallet(to, 'USD'), amount },
-  ];
-  await ledger.submit(op, { id, type: 'transfer', description: note ?? 'Transfer', legs }).catch((error: unknown) => {
-    throw isAppError(error, 'not_found') ? new AppError('not_found', 'Account not found') : error;
-  });
-  const { available } = await ledger.balance(db, from);
+  const { id, to } = await ledger.give(op, { to: address, amount: cents(amountCents), note });
+  const { available } = await ledger.balance(db, wallet(op.actor.accountId, 'USD'));
   return {
     id,
     to_address: to,

@@ -11,7 +11,7 @@ import { tell } from './facts.ts';
 import { limitsFor } from './limits.ts';
 import { monthlyPrice, newMeter } from './money.ts';
 import { passwordOf } from './password.ts';
-import { INSTANCE_BOUNDS, isLiving, type NewServer, type Offer, type Server } from './server.ts';
+import { INSTANCE_BOUNDS, isLiving, MAX_ATTEMPTS, type NewServer, type Offer, type Server } from './server.ts';
 import { settle } from './settle.ts';
 import { countLiving, findServer, insertServer, lockAccount, takeAddress } from './store.ts';
 import { steadfast, type ComputeWorld } from './world.ts';
@@ -60,10 +60,10 @@ type Check = (tx: Tx) => Promise<void>;
 
 /**
  * Answers when SSH answers, or as it is after a while. Where it cannot be made nothing of it is left, and it costs
- * nothing.
+ * nothing; the same request once more tries once more.
  */
 export async function createInstance(world: ComputeWorld, op: AccountOp, order: InstanceOrder): Promise<Server> {
-  const wanted = wantedInstance(world, op, order);
+  const wanted = wantedInstance(world, op, order, await labelOf(world, op));
   const [deployed] = await deployAll(world, op, 'monthly', [wanted]);
   assert(deployed, 'a deployment answers what it has deployed');
   for (let waitedMs = 0; ; waitedMs += LOOK_EVERY_MS) {
@@ -79,6 +79,17 @@ export async function createInstance(world: ComputeWorld, op: AccountOp, order: 
     op.signal.throwIfAborted();
   }
 }
+
+/** Of the first try under this seed that has not failed for good: a failure of ours does not use up the caller's key. */
+async function labelOf({ db }: ComputeWorld, op: AccountOp): Promise<string> {
+  for (let tries = 0; ; tries++) {
+    const label = tries === 0 ? 'instance' : `instance, try ${tries}`;
+    const earlier = op.seed && (await findServer(db, newId(op, 'server', label)));
+    if (!earlier || !couldNotBeMade(earlier)) return label;
+  }
+}
+
+const couldNotBeMade = ({ activeAt, attempts }: Server): boolean => activeAt === undefined && attempts >= MAX_ATTEMPTS;
 
 function unseeded({ seed: _seed, ...op }: AccountOp): AccountOp {
   return op;
@@ -167,13 +178,13 @@ function wantedServer(world: ComputeWorld, op: AccountOp, order: ServerOrder, in
   };
 }
 
-function wantedInstance(world: ComputeWorld, op: AccountOp, order: InstanceOrder): NewServer {
+function wantedInstance(world: ComputeWorld, op: AccountOp, order: InstanceOrder, label: string): NewServer {
   for (const [name, { least, most }] of Object.entries(INSTANCE_BOUNDS)) {
     const value = order.limits[name as keyof typeof INSTANCE_BOUNDS];
     if (!(value >= least && value <= most)) throw new AppError('invalid', `${name} must be from ${least} to ${most}`);
   }
   return {
-    ...unborn(world, op, 'instance'),
+    ...unborn(world, op, label),
     offer: 'monthly',
     name: order.name,
     slug: order.slug,

@@ -1,4 +1,4 @@
-import type { AccountId } from '../../kernel/ids.ts';
+import type { AccountId, ServerId } from '../../kernel/ids.ts';
 import type { Tx } from '../../platform/db.ts';
 import type { Server } from './server.ts';
 import { lockServer } from './store.ts';
@@ -19,16 +19,18 @@ export async function beginGrace(tx: Tx, accountId: AccountId, now: Date): Promi
   ]);
 }
 
-/** Servers that are on or being made although their account is held, locked; what another has in hand is left to it. */
-export async function lockHeld(tx: Tx, limit: number): Promise<Server[]> {
-  const rows = await tx.query<{ id: Server['id'] }>(
+/**
+ * A server that is on or being made although its account is held, locked; what another has in hand is left to it.
+ * `besides` are those that could not be done just now.
+ */
+export async function lockHeld(tx: Tx, besides: readonly ServerId[]): Promise<Server | undefined> {
+  const [row] = await tx.query<{ id: ServerId }>(
     `select s.id from server_holds h join servers s on s.account_id = h.account_id
-      where s.state in ('active', 'provisioning')
+      where s.state in ('active', 'provisioning') and s.id <> all ($1::uuid[])
       order by s.seq
-      limit $1
+      limit 1
         for update of s skip locked`,
-    [limit],
+    [besides],
   );
-  const servers = await Promise.all(rows.map(({ id }) => lockServer(tx, id)));
-  return servers.filter((server) => server !== undefined);
+  return row && lockServer(tx, row.id);
 }

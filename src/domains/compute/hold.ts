@@ -1,5 +1,6 @@
 import type { Op } from '../../kernel/op.ts';
 import { assert } from '../../kernel/errors.ts';
+import type { ServerId } from '../../kernel/ids.ts';
 import type { Tx } from '../../platform/db.ts';
 import type { Fact } from '../../platform/outbox.ts';
 import { settleUp } from './billing.ts';
@@ -9,9 +10,6 @@ import { beginGrace, forgetHold, lockHeld, noteHold } from './hold-store.ts';
 import type { Server } from './server.ts';
 import { saveServer } from './store.ts';
 import type { ComputeWorld } from './world.ts';
-
-/** Servers that are switched off in one transaction. */
-const BATCH = 50;
 
 /** From now on none of the account's servers is on, whatever it was asked for before. */
 export async function holdServers(tx: Tx, { accountId }: Fact): Promise<void> {
@@ -26,13 +24,29 @@ export async function releaseServers(tx: Tx, op: Op, { accountId }: Fact): Promi
   await beginGrace(tx, accountId, op.now);
 }
 
-/** Servers of accounts that are held: what runs is switched off, what is being made is given up. */
-export const switchOffHeld = (world: ComputeWorld, op: Op): Promise<number> =>
-  world.db.transact(async (tx) => {
-    const held = await lockHeld(tx, BATCH);
-    for (const server of held) await switchOff(world, tx, op, server);
-    return held.length;
-  });
+/**
+ * Servers of accounts that are held: what runs is switched off, what is being made is given up. One that fails is left
+ * for the next turn and stops no other.
+ */
+export async function switchOffHeld(world: ComputeWorld, op: Op): Promise<number> {
+  const failed: ServerId[] = [];
+  let done = 0;
+  for (let server: Server | undefined; !op.signal.aborted; server = undefined) {
+    try {
+      await world.db.transact(async (tx) => {
+        server = await lockHeld(tx, failed);
+        if (server) await switchOff(world, tx, op, server);
+      });
+      if (!server) break;
+      done++;
+    } catch (error) {
+      if (!server) throw error;
+      failed.push(server.id);
+      world.log.warn({ serverId: server.id, err: error }, 'a server could not be switched off yet');
+    }
+  }
+  return done;
+}
 
 async function switchOff(world: ComputeWorld, tx: Tx, op: Op, server: Server): Promise<void> {
   if (server.state === 'provisioning') {

@@ -85,12 +85,12 @@ async function activate(world: ComputeWorld, op: Op, { id, machineId }: Server):
   await wakeUp(world, op, active);
 }
 
-/** Nothing of the machine is left; another is tried, and after a few the server is in error and its money back. */
+/** The machine is given up; another is tried, and after a few the server is in error and its money back. */
 async function nextAttempt(world: ComputeWorld, op: Op, { id, machineId }: Server, error: unknown): Promise<Progress> {
   // The database may have gone away after it had written that the server is up.
   const seen = await findServer(world.db, id);
   if (seen?.state !== 'provisioning' || seen.machineId !== machineId) return 'done';
-  await world.machines.destroy(steadfast(op), machineId);
+  await giveUpMachine(world, op, { id, machineId });
   const now = world.clock.now();
   await world.db.transact(async (tx) => {
     const server = await lockServer(tx, id);
@@ -101,6 +101,15 @@ async function nextAttempt(world: ComputeWorld, op: Op, { id, machineId }: Serve
     else await failWithin(world, tx, { ...op, now }, { ...server, attempts }, reasonOf(error));
   });
   return 'later';
+}
+
+/** It is written down that it ends. What cannot be removed now the machines' own sweep removes: nobody waits for that. */
+async function giveUpMachine(world: ComputeWorld, op: Op, { id, machineId }: Pick<Server, 'id' | 'machineId'>) {
+  await world.machines
+    .destroy(steadfast(op), machineId)
+    .catch((error: unknown) =>
+      world.log.warn({ serverId: id, machineId, err: error }, 'the machine of a server could not be removed yet'),
+    );
 }
 
 /** What its owner is told. */

@@ -1,7 +1,8 @@
-import { parseId, type ServerId } from '../../kernel/ids.ts';
+import { parseId, type AccountId, type ServerId } from '../../kernel/ids.ts';
 import type { Op } from '../../kernel/op.ts';
 import { after, SECOND } from '../../kernel/time.ts';
 import type { Tx } from '../../platform/db.ts';
+import { allParts } from '../../platform/jobs/index.ts';
 import { followFacts, type Fact } from '../../platform/outbox.ts';
 import { available, chargeOf } from './billing.ts';
 import { wallet } from '../ledger/index.ts';
@@ -33,14 +34,20 @@ const FOLLOWER = 'compute';
 
 /** Does what is due by the platform's clock. Any number of processes may do it at the same time. */
 export async function tick(world: ComputeWorld, op: Op): Promise<number> {
-  const followed = await followFacts(world.db, FOLLOWER, (tx, fact) => follow(world, tx, op, fact));
-  const billed = await billAll(world, op);
-  const held = await switchOffHeld(world, op);
-  const resumed = await resumePaid(world, op);
-  const ended = await endForgotten(world, op);
-  const left = await takeUpLeft(world);
-  return followed + billed + held + resumed + ended + left + (await tickBackups(world, op));
+  const take = (tx: Tx, fact: Fact) => follow(world, tx, op, fact);
+  return allParts([
+    () => followFacts(world.db, FOLLOWER, take, (fact, error) => missed(world, fact, error)),
+    () => billAll(world, op),
+    () => switchOffHeld(world, op),
+    () => resumePaid(world, op),
+    () => endForgotten(world, op),
+    () => takeUpLeft(world),
+    () => tickBackups(world, op),
+  ]);
 }
+
+const missed = ({ log }: ComputeWorld, { seq, subject }: Fact, error: unknown): void =>
+  log.error({ seq: String(seq), subject, err: error }, 'a fact could not be taken by the servers yet');
 
 async function follow(world: ComputeWorld, tx: Tx, op: Op, fact: Fact): Promise<void> {
   if (fact.type === 'account.held') return holdServers(tx, fact);
@@ -128,14 +135,26 @@ async function resumePaid(world: ComputeWorld, op: Op): Promise<number> {
   for (const { accountId, least } of waiting) {
     const purse = purses.get(wallet(accountId, 'USD'));
     if (!purse || purse.available < least) continue;
-    resumed += await db.transact(async (tx) => {
-      const servers = await lockSuspended(tx, accountId);
-      let count = 0;
-      for (const server of servers) count += (await resume(world, tx, op, server)) ? 1 : 0;
-      return count;
-    });
+    resumed += await oneOfMany(world, { accountId }, () => resumeOf(world, op, accountId));
   }
   return resumed;
+}
+
+const resumeOf = (world: ComputeWorld, op: Op, accountId: AccountId): Promise<number> =>
+  world.db.transact(async (tx) => {
+    let count = 0;
+    for (const server of await lockSuspended(tx, accountId)) count += (await resume(world, tx, op, server)) ? 1 : 0;
+    return count;
+  });
+
+/** What cannot be done for one is left for the next turn and stops no other. */
+async function oneOfMany({ log }: ComputeWorld, which: object, work: () => Promise<number>): Promise<number> {
+  try {
+    return await work();
+  } catch (error) {
+    log.warn({ ...which, err: error }, 'servers could not be brought to what their account can pay yet');
+    return 0;
+  }
 }
 
 async function resume(world: ComputeWorld, tx: Tx, op: Op, server: Server): Promise<boolean> {
@@ -153,14 +172,17 @@ async function resume(world: ComputeWorld, tx: Tx, op: Op, server: Server): Prom
 /** Nobody has paid for them in all the time that their disks were kept. */
 async function endForgotten(world: ComputeWorld, op: Op): Promise<number> {
   const before = after(op.now, -GRACE_MS);
-  const forgotten = await suspendedBefore(world.db, before, BATCH);
-  for (const id of forgotten)
-    await world.db.transact(async (tx) => {
+  const endOne = (id: ServerId): Promise<number> =>
+    world.db.transact(async (tx) => {
       const server = await lockServer(tx, id);
-      if (server?.state !== 'suspended' || !server.suspendedAt || server.suspendedAt > before) return;
+      if (server?.state !== 'suspended' || !server.suspendedAt || server.suspendedAt > before) return 0;
       await endWithin(world, tx, op, server, op.now);
+      return 1;
     });
-  return forgotten.length;
+  let ended = 0;
+  for (const id of await suspendedBefore(world.db, before, BATCH))
+    ended += await oneOfMany(world, { serverId: id }, () => endOne(id));
+  return ended;
 }
 
 const takeUpLeft = ({ db, settleLater }: ComputeWorld): Promise<number> =>

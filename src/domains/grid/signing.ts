@@ -1,13 +1,12 @@
 import type { Op } from '../../kernel/op.ts';
 import { SECOND } from '../../kernel/time.ts';
-import { deriveKey, seal, unseal } from '../../platform/crypto.ts';
+import { keptSecret } from '../../platform/kept-secret.ts';
 import { makeRsaKey, readRs256, readRsaKey, signRs256, type PublicJwk, type RsaKey } from '../../platform/rs256.ts';
-import { findSigningKey, insertSigningKey } from './signing-store.ts';
 import type { GridWorld } from './world.ts';
 
 export const ISSUER = 'botnode-orchestrator';
 export const AUDIENCE = 'botnode-grid';
-const SEALED_FOR = 'signing key of the grid';
+const NAME = 'signing key of the grid';
 
 /** What the grid signs: a node's session, and a certificate of its reputation. Neither can be used as the other. */
 const TYPES = {
@@ -27,21 +26,10 @@ export type Signing = {
 };
 
 /** The key that signs for this installation: the first process that needs it makes it, and all use that one. */
-export function createSigning({ db, secret, clock }: Pick<GridWorld, 'db' | 'secret' | 'clock'>): Signing {
-  const sealing = deriveKey(secret, SEALED_FOR);
+export function createSigning(ground: Pick<GridWorld, 'db' | 'secret' | 'clock'>): Signing {
+  const kept = keptSecret(ground, NAME);
   let known: RsaKey | undefined;
-  const key = async (): Promise<RsaKey> => {
-    known ??= await open();
-    return known;
-  };
-  async function open(): Promise<RsaKey> {
-    const kept = await findSigningKey(db);
-    if (kept) return readRsaKey(unseal(sealing, kept, SEALED_FOR));
-    const sealed = seal(sealing, await makeRsaKey(), SEALED_FOR);
-    return readRsaKey(
-      unseal(sealing, await db.transact((tx) => insertSigningKey(tx, sealed, clock.now())), SEALED_FOR),
-    );
-  }
+  const key = async (): Promise<RsaKey> => (known ??= readRsaKey(await kept.findOrMake(makeRsaKey)));
   return {
     async sign(op, type, claims, lifetimeMs) {
       const iat = Math.floor(op.now.getTime() / SECOND);

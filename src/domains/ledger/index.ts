@@ -1,7 +1,7 @@
 import { AppError, type Code as ErrorCode } from '../../kernel/errors.ts';
 import type { AccountId, TransferId } from '../../kernel/ids.ts';
 import type { Currency, Money } from '../../kernel/money.ts';
-import type { Op } from '../../kernel/op.ts';
+import type { AccountOp, Op } from '../../kernel/op.ts';
 import { pageOf, type Page } from '../../kernel/page.ts';
 import type { Database, Db, Tx } from '../../platform/db.ts';
 import { wallet, WALLET_CURRENCIES, type Code } from './account.ts';
@@ -15,6 +15,7 @@ import {
   type Resolution,
   type Transfer,
 } from './command.ts';
+import { adjust, give, type Adjustment, type Gift, type Given } from './credit.ts';
 import { reconcile, type Proof } from './reconcile.ts';
 import {
   apply,
@@ -40,6 +41,7 @@ import {
 
 export { bounty, escrow, mint, PLAY_VAULT, REVENUE, VAULT, wallet, type Code } from './account.ts';
 export type { Hold, Leg, Transfer } from './command.ts';
+export { depositOf, type Adjustment, type Gift, type Given } from './credit.ts';
 export {
   affordablePeriods,
   begin as beginMeter,
@@ -137,6 +139,13 @@ export type Ledger = {
   /** Moves all of a hold or a part; the rest is available again. */
   postHold(tx: Tx, op: Op, holdId: TransferId, amount?: Money): Promise<Settled>;
   voidHold(tx: Tx, op: Op, holdId: TransferId): Promise<Settled>;
+  /**
+   * Gives credit of the caller's to another account. Throws `forbidden` for a key with scopes, `invalid` for oneself and
+   * for nothing, `not_found` for an account that there is not.
+   */
+  give(op: AccountOp, gift: Gift): Promise<Given>;
+  /** Gives an account money or takes it, for the operator alone: throws `forbidden` to all others. */
+  adjust(op: Op, adjustment: Adjustment): Promise<TransferId>;
   /** Resolves a hold on its own, like `submit`. */
   submitResolution(op: Op, holdId: TransferId, resolution: Resolution): Promise<Settled>;
   /** Gives back what holds have outlived, all of it; answers how many. */
@@ -168,7 +177,8 @@ export type Ledger = {
 const MAX_MOVEMENTS = 1_000;
 
 export function createLedger({ db }: { db: Database }): Ledger {
-  const submit = createBatcher(db);
+  const submitCommand = createBatcher(db);
+  const submit: Ledger['submit'] = async (op, transfer) => settled(await submitCommand(transferCommand(op, transfer)));
   const inside = async (tx: Tx, command: Command) => settled((await apply(tx, [command]))[0]);
   return {
     async openWallet(tx, accountId) {
@@ -189,13 +199,15 @@ export function createLedger({ db }: { db: Database }): Ledger {
       }
       return outcomes;
     },
-    submit: async (op, transfer) => settled(await submit(transferCommand(op, transfer))),
+    submit,
+    give: (op, gift) => give(submit, op, gift),
+    adjust: (op, adjustment) => adjust(submit, op, adjustment),
     hold: (tx, op, hold) => inside(tx, holdCommand(op, hold)),
-    submitHold: async (op, hold) => settled(await submit(holdCommand(op, hold))),
+    submitHold: async (op, hold) => settled(await submitCommand(holdCommand(op, hold))),
     postHold: (tx, op, id, amount) =>
       inside(tx, resolutionCommand(op, id, { kind: 'post', ...(amount !== undefined && { amount }) })),
     voidHold: (tx, op, id) => inside(tx, resolutionCommand(op, id, { kind: 'void' })),
-    submitResolution: async (op, id, resolution) => settled(await submit(resolutionCommand(op, id, resolution))),
+    submitResolution: async (op, id, resolution) => settled(await submitCommand(resolutionCommand(op, id, resolution))),
     expireDueHolds: (op) => expireDueHolds(db, op),
     balance: (reader, account) => balance(reader, account),
     balances: (reader, accounts) => balances(reader, accounts),

@@ -5,7 +5,7 @@ import type { Op } from '../../kernel/op.ts';
 import { sha256 } from '../../platform/crypto.ts';
 import type { Tx } from '../../platform/db.ts';
 import { recordFact } from '../../platform/outbox.ts';
-import { mint, wallet } from '../ledger/index.ts';
+import { depositOf, type Transfer } from '../ledger/index.ts';
 import type { Payment } from './chain.ts';
 import type { Reading } from './read.ts';
 import {
@@ -19,6 +19,7 @@ import {
   type ReadCoin,
 } from './store.ts';
 import { worthOf, type Coin } from './topup.ts';
+import { forgetFrom, saveCaughtUp, wishForPayer, type Unread } from './watch-store.ts';
 import type { PaymentsWorld } from './world.ts';
 
 /** A thousand million dollars in one payment: such a coin is no money, and nobody is to become rich by it. */
@@ -26,21 +27,40 @@ const MOST_AT_ONCE = usd(10n ** 15n);
 
 /**
  * Credits what has settled and notes how far the chain has been read, in one transaction. Answers how many payments
- * were credited; undefined where another process has read on meanwhile, and nothing was done.
+ * were credited; undefined where another process has read on meanwhile, or has more addresses watched, and nothing was
+ * done.
  */
 export const book = (world: PaymentsWorld, op: Op, coin: ReadCoin, reading: Reading): Promise<number | undefined> =>
   world.db.transact(async (tx) => {
     const now = await lockCoin(tx, coin.token);
-    if (now?.nextBlock !== coin.nextBlock || now.lastHash !== coin.lastHash) return undefined;
-    if (reading.rewritten)
+    if (now?.nextBlock !== coin.nextBlock || now.lastHash !== coin.lastHash || now.rounds !== coin.rounds)
+      return undefined;
+    if (reading.rewritten) {
       world.log.error(
         { chainId: coin.chainId, block: Number(coin.nextBlock - 1n) },
         'the chain was rewritten deeper than FREEHOLD_EVM_CONFIRMATIONS: what was credited from there on may have no money behind it',
       );
+      await forgetFrom(tx, coin.token, reading.nextBlock);
+    }
     let credited = 0;
     for (const payment of reading.settled) credited += (await credit(world, tx, op, coin, payment)) ? 1 : 0;
     if (reading.awaited) await replaceAwaited(tx, coin, await known(tx, coin, reading.awaited));
     await saveRead(tx, coin.token, { ...reading, readAt: reading.awaited && op.now });
+    return credited;
+  });
+
+/** Credits what was found in blocks that had not been read for some addresses. Answers how many payments that was. */
+export const bookCaughtUp = (
+  world: PaymentsWorld,
+  op: Op,
+  coin: Coin,
+  { settled, read }: { settled: readonly Payment[]; read: Unread },
+): Promise<number> =>
+  world.db.transact(async (tx) => {
+    await lockCoin(tx, coin.token);
+    let credited = 0;
+    for (const payment of settled) credited += (await credit(world, tx, op, coin, payment)) ? 1 : 0;
+    await saveCaughtUp(tx, read);
     return credited;
   });
 
@@ -55,8 +75,8 @@ async function credit(world: PaymentsWorld, tx: Tx, op: Op, coin: Coin, payment:
     return false;
   }
   if (!(await insertCredited(tx, coin.chainId, payment, { topupId: paid.topupId, amount, at: op.now }))) return false;
-  if (amount > 0n) await ledger.transfer(tx, op, depositOf(coin, payment, paid, amount));
-  await notePayer(tx, paid.accountId, op.now);
+  if (amount > 0n) await ledger.transfer(tx, op, transferOf(coin, payment, paid, amount));
+  if (await notePayer(tx, paid.accountId, op.now)) await wishForPayer(tx, paid.accountId, op.now);
   await recordFact(tx, op, {
     type: 'topup.credited',
     subject: paid.topupId,
@@ -67,16 +87,14 @@ async function credit(world: PaymentsWorld, tx: Tx, op: Op, coin: Coin, payment:
 }
 
 /** The same payment is the same transfer, whoever makes it and however often. */
-const depositOf = (coin: Coin, { txHash, logIndex }: Payment, { topupId, accountId }: Paid, amount: Usd) => ({
-  id: uuidFrom(sha256(`payment ${coin.chainId} ${txHash} ${logIndex}`)) as TransferId,
-  type: 'deposit',
-  description: `Top-up with ${coin.symbol} (${txHash})`,
-  metadata: { topup_id: topupId, chain_id: coin.chainId, tx_hash: txHash, log_index: logIndex },
-  legs: [
-    { account: mint('USD'), amount: usd(-amount) },
-    { account: wallet(accountId, 'USD'), amount },
-  ],
-});
+const transferOf = (coin: Coin, { txHash, logIndex }: Payment, { topupId, accountId }: Paid, amount: Usd): Transfer =>
+  depositOf({
+    id: uuidFrom(sha256(`payment ${coin.chainId} ${txHash} ${logIndex}`)) as TransferId,
+    accountId,
+    amount,
+    description: `Top-up with ${coin.symbol} (${txHash})`,
+    metadata: { topup_id: topupId, chain_id: coin.chainId, tx_hash: txHash, log_index: logIndex },
+  });
 
 async function known(tx: Tx, coin: Coin, awaited: readonly Payment[]) {
   const found: { payment: Payment; topupId: Paid['topupId']; amount: Usd }[] = [];

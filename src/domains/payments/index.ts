@@ -10,12 +10,13 @@ import type { Log } from '../../platform/log.ts';
 import type { Ledger } from '../ledger/index.ts';
 import { createChain } from './chain.ts';
 import { exportWallet, type ExportedWallet } from './export.ts';
+import { isOpen, noteAsked, rescan, type RescanWish } from './asked.ts';
 import { openCoin, requestTopup, type TopupWish } from './request.ts';
 import { createRpc } from './rpc.ts';
 import { findCoin, findTopup, topupsOf } from './store.ts';
 import { MAX_LISTED, type Coin, type Topup } from './topup.ts';
 import { createWallet } from './wallet.ts';
-import { createWatch } from './watch.ts';
+import { createWatch, tellUnread } from './watch.ts';
 import type { EvmSettings, PaymentsWorld } from './world.ts';
 
 export type { ExportedWallet } from './export.ts';
@@ -35,7 +36,8 @@ export {
   WATCHED_MS,
 } from './topup.ts';
 export type { Coin, Topup, TopupState } from './topup.ts';
-export type { EvmSettings } from './world.ts';
+export type { RescanWish } from './asked.ts';
+export type { EvmSettings, FormerCoins } from './world.ts';
 
 const PATIENCE_MS = 3 * SECOND;
 /** How often the chain is looked at. */
@@ -46,17 +48,24 @@ export type AcceptedCoin = Coin & { confirmations: number };
 
 /** Money that accounts bring in themselves: a coin worth a dollar, paid to an address of each top-up's own. */
 export type Payments = {
-  /** Throws `unconfigured`, `at_capacity` (the chain cannot be asked, too many are watched), `invalid`, `conflict`. */
+  /** Throws `unconfigured`, `at_capacity` (the chain cannot be asked), `invalid`, `conflict`. */
   request(op: AccountOp, wish: TopupWish): Promise<Topup>;
-  /** Throws `not_found`, also for another account's. */
+  /** An address that rested is watched again from here on. Throws `not_found`, also for another account's. */
   get(op: AccountOp, reference: string): Promise<Topup>;
-  /** Newest first. */
+  /** Newest first. Those that wait for a payment count as asked for. */
   list(op: AccountOp): Promise<Topup[]>;
   /** What may be paid with; undefined where nothing may, or the chain does not say. */
   accepted(op: AccountOp): Promise<AcceptedCoin | undefined>;
   /** Blocks that must stand on a payment, its own included. */
   confirmations: number;
   exportWallet(op: Op): Promise<ExportedWallet>;
+  /**
+   * Has the chain read once more for addresses from the first block on that they can have been paid in: a top-up's, an
+   * account's, or all. Answers how many addresses that is; throws `not_found`.
+   */
+  rescan(op: Op, wish: RescanWish): Promise<number>;
+  /** Says in the log what is not read for any more. */
+  tellUnread(): Promise<void>;
   /** Looks at the chain and credits what has settled. Answers how much that was. */
   watch(op: Op): Promise<number>;
   sweeps: readonly SweepDefinition[];
@@ -78,10 +87,14 @@ export type PaymentsOptions = {
 
 export function createPayments({ secret, evm, send, ...ground }: PaymentsOptions): Payments {
   const { db } = ground;
+  const rpc = createRpc({ url: evm?.rpcUrl ?? '', send });
+  const chainOf = (token: string) => createChain(rpc, token);
   const world: PaymentsWorld = {
     ...ground,
     wallet: createWallet({ ...ground, secret }),
-    chain: evm && createChain(createRpc({ url: evm.rpcUrl, send }), evm.token.toLowerCase()),
+    chain: evm && chainOf(evm.token.toLowerCase()),
+    chainOf,
+    formerCoins: evm?.formerCoins ?? 'ignored',
     confirmations: evm?.confirmations ?? 0,
   };
   const watch = createWatch(world);
@@ -92,12 +105,19 @@ export function createPayments({ secret, evm, send, ...ground }: PaymentsOptions
       const id = parseId('topup', reference);
       const topup = id && (await findTopup(db, id));
       if (topup?.accountId !== op.actor.accountId) throw new AppError('not_found', 'Top-up not found');
+      await noteAsked(db, op, [topup]);
       return shown(topup);
     },
-    list: async (op) => (await topupsOf(db, op.actor.accountId, MAX_LISTED)).map(shown),
+    async list(op) {
+      const topups = await topupsOf(db, op.actor.accountId, MAX_LISTED);
+      await noteAsked(db, op, topups.filter(isOpen(op.now)));
+      return topups.map(shown);
+    },
     accepted,
     confirmations: world.confirmations,
     exportWallet: (op) => exportWallet(world, op),
+    rescan: (op, wish) => rescan(db, op, wish),
+    tellUnread: () => tellUnread(world),
     watch,
     sweeps: evm ? [defineSweep({ name: 'payments.watch', everySeconds: LOOK_SECONDS, runDue: watch })] : [],
   };

@@ -1,6 +1,7 @@
 import type { Block, Chain, Payment, Span } from './chain.ts';
 import type { RpcAnswer } from './rpc.ts';
 import type { ReadCoin } from './store.ts';
+import type { Unread } from './watch-store.ts';
 
 /** Blocks that one look reads at the most; one that has fallen behind goes on at once. */
 export const MAX_BLOCKS = 2_000n;
@@ -38,14 +39,17 @@ export type ReadOptions = {
   step: bigint;
 };
 
+/** The first block that too few others stand on. */
+export const afterSettled = (head: Block, confirmations: number): bigint => head.number - BigInt(confirmations) + 2n;
+
 /**
  * Reads on from where the last look ended: for good what enough blocks stand on, and, once it is that far, what is
  * newer. An answer counts only if the chain was the same before and after it.
  */
 export async function readOn(chain: Chain, options: ReadOptions, signal: AbortSignal): Promise<RpcAnswer<Reading>> {
   const { coin, head, addresses, confirmations, step } = options;
-  const final = head.number - BigInt(confirmations) + 1n;
-  const most = step * QUESTIONS_AT_ONCE < MAX_BLOCKS ? step * QUESTIONS_AT_ONCE : MAX_BLOCKS;
+  const final = afterSettled(head, confirmations) - 1n;
+  const most = blocksAtOnce(step);
   const until = final < coin.nextBlock + most ? final : coin.nextBlock + most - 1n;
   const settled = until >= coin.nextBlock ? await settle(chain, options, until, signal) : undefined;
   if (settled && !settled.ok) return settled;
@@ -60,23 +64,52 @@ export async function readOn(chain: Chain, options: ReadOptions, signal: AbortSi
   return awaited.ok ? { ok: true, value: { ...reading, awaited: awaited.value } } : awaited;
 }
 
-/** What stands in blocks that are deep enough, if the last of them is the same before and after. */
 async function settle(
   chain: Chain,
   { coin, addresses, step }: ReadOptions,
   until: bigint,
   signal: AbortSignal,
 ): Promise<RpcAnswer<Pick<Reading, 'nextBlock' | 'lastHash' | 'settled'>>> {
-  const last = await chain.block(until, signal);
-  if (!last.ok) return last;
-  if (!last.value) return absent(until);
-  const settled = await paymentsIn(chain, addresses, { from: readAgainFrom(coin, step), until }, step, signal);
-  if (!settled.ok) return settled;
-  const again = await chain.block(until, signal);
-  if (!again.ok) return again;
-  if (again.value?.hash !== last.value.hash) return absent(until);
-  return { ok: true, value: { nextBlock: until + 1n, lastHash: last.value.hash, settled: settled.value } };
+  const span = { from: readAgainFrom(coin, step), until };
+  const read = await settledIn(chain, addresses, span, step, signal);
+  if (!read.ok) return read;
+  return { ok: true, value: { nextBlock: until + 1n, lastHash: read.value.lastHash, settled: read.value.settled } };
 }
+
+/** What stands in blocks that are deep enough, if the last of them is the same before and after. */
+async function settledIn(
+  chain: Chain,
+  addresses: readonly string[],
+  span: Span,
+  step: bigint,
+  signal: AbortSignal,
+): Promise<RpcAnswer<{ lastHash: string; settled: Payment[] }>> {
+  const last = await chain.block(span.until, signal);
+  if (!last.ok) return last;
+  if (!last.value) return absent(span.until);
+  const settled = await paymentsIn(chain, addresses, span, step, signal);
+  if (!settled.ok) return settled;
+  const again = await chain.block(span.until, signal);
+  if (!again.ok) return again;
+  if (again.value?.hash !== last.value.hash) return absent(span.until);
+  return { ok: true, value: { lastHash: last.value.hash, settled: settled.value } };
+}
+
+/** What one look reads of blocks that have been read for others already. Answers the payments, and what it has read. */
+export async function catchUp(
+  chain: Chain,
+  unread: Unread,
+  step: bigint,
+  signal: AbortSignal,
+): Promise<RpcAnswer<{ settled: Payment[]; read: Unread }>> {
+  const most = unread.from + blocksAtOnce(step) - 1n;
+  const read = { ...unread, until: most < unread.until ? most : unread.until };
+  const found = await settledIn(chain, unread.addresses, read, step, signal);
+  return found.ok ? { ok: true, value: { settled: found.value.settled, read } } : found;
+}
+
+const blocksAtOnce = (step: bigint): bigint =>
+  step * QUESTIONS_AT_ONCE < MAX_BLOCKS ? step * QUESTIONS_AT_ONCE : MAX_BLOCKS;
 
 /** One question more, however narrow questions are. What is found twice is credited once. */
 function readAgainFrom({ nextBlock }: ReadCoin, step: bigint): bigint {

@@ -1,44 +1,41 @@
 import { AppError } from '../../kernel/errors.ts';
 import { newId, type AccountOp } from '../../kernel/op.ts';
-import { after, HOUR, MINUTE, SECOND } from '../../kernel/time.ts';
+import { after, MINUTE, SECOND } from '../../kernel/time.ts';
 import type { Tx } from '../../platform/db.ts';
 import { recordFact } from '../../platform/outbox.ts';
 import type { Chain } from './chain.ts';
 import type { RpcFailure } from './rpc.ts';
 import {
   countOpen,
-  countWatched,
   findCoin,
   findTopup,
   hasPaid,
   insertCoin,
   insertTopup,
   lockAccount,
-  skipUnwatched,
+  lockCoin,
+  nextAddressIndex,
 } from './store.ts';
 import {
   AMOUNT_RULE,
   MAX_OPEN,
   MAX_OPEN_UNPAID,
-  MAX_WATCHED,
   OPEN_MS,
   parseAmount,
   wrongField,
   type Coin,
   type Topup,
 } from './topup.ts';
-import { nextAddressIndex } from './wallet-store.ts';
+import { skipUnwatched } from './watch-store.ts';
 import type { PaymentsWorld } from './world.ts';
 
 const RETRY_SECONDS = MINUTE / SECOND;
-/** Addresses become free as others' time runs out, which takes hours. */
-const FULL_RETRY_SECONDS = HOUR / SECOND;
 
 export type TopupWish = { amountUsd: string | number; coin: string };
 
 /**
- * An address of its own for the caller to pay to. Throws `unconfigured`, `at_capacity` while the chain does not answer
- * or too many addresses are watched, `invalid`, `conflict` where too many of the caller's wait already.
+ * An address of its own for the caller to pay to. Throws `unconfigured`, `at_capacity` while the chain does not
+ * answer, `invalid`, `conflict` where too many of the caller's wait already.
  */
 export async function requestTopup(world: PaymentsWorld, op: AccountOp, wish: TopupWish): Promise<Topup> {
   const { db, chain } = world;
@@ -55,14 +52,24 @@ export async function requestTopup(world: PaymentsWorld, op: AccountOp, wish: To
     await lockAccount(tx, op.actor.accountId);
     const again = op.seed && (await findTopup(tx, id));
     if (again) return again;
-    await requireRoom(tx, op, coin);
-    await beginReading(world, tx, op, coin, head);
+    await requireRoom(tx, op);
+    const firstBlock = await beginReading(world, tx, op, coin, head);
     const addressIndex = await nextAddressIndex(tx);
     const address = addressAt(addressIndex);
     const { accountId } = op.actor;
     const { token } = coin;
     const expiresAt = after(op.now, OPEN_MS);
-    await insertTopup(tx, { id, accountId, token, address, addressIndex, amount, createdAt: op.now, expiresAt });
+    await insertTopup(tx, {
+      id,
+      accountId,
+      token,
+      address,
+      addressIndex,
+      amount,
+      createdAt: op.now,
+      expiresAt,
+      firstBlock,
+    });
     await recordFact(tx, op, {
       type: 'topup.requested',
       subject: id,
@@ -75,17 +82,11 @@ export async function requestTopup(world: PaymentsWorld, op: AccountOp, wish: To
   });
 }
 
-/** Throws `conflict` and `at_capacity`. Requests at the same moment may go beyond the most by as many as they are. */
-async function requireRoom(tx: Tx, op: AccountOp, { token }: Coin): Promise<void> {
-  const { accountId } = op.actor;
-  const paid = await hasPaid(tx, accountId);
-  const most = paid ? MAX_OPEN : MAX_OPEN_UNPAID;
-  if ((await countOpen(tx, accountId, op.now)) >= most)
+/** Throws `conflict`. */
+async function requireRoom(tx: Tx, { actor: { accountId }, now }: AccountOp): Promise<void> {
+  const most = (await hasPaid(tx, accountId)) ? MAX_OPEN : MAX_OPEN_UNPAID;
+  if ((await countOpen(tx, accountId, now)) >= most)
     throw new AppError('conflict', `${most} top-ups wait for a payment already. Pay one, or let one expire.`);
-  if (!paid && (await countWatched(tx, token)) >= MAX_WATCHED)
-    throw new AppError('at_capacity', 'Too many top-ups wait for a payment on this server. Try again later.', {
-      retryAfterSeconds: FULL_RETRY_SECONDS,
-    });
 }
 
 /** What a chain that answers says of the coin, which must be what it has always said. */
@@ -118,10 +119,13 @@ const silent = ({ reason }: RpcFailure): AppError =>
     retryAfterSeconds: RETRY_SECONDS,
   });
 
-/** The first block that a payment to a new address can be in; some blocks before, where the newest are rewritten. */
-async function beginReading(world: PaymentsWorld, tx: Tx, op: AccountOp, coin: Coin, head: bigint): Promise<void> {
+/** Answers the first block that a payment to a new address can be in; some before, where the newest are rewritten. */
+async function beginReading(world: PaymentsWorld, tx: Tx, op: AccountOp, coin: Coin, head: bigint): Promise<bigint> {
   const first = head - BigInt(world.confirmations);
   const from = first > 0n ? first : 0n;
   await insertCoin(tx, coin, { nextBlock: from, headBlock: head, now: op.now });
+  // First the lock: an address that is watched again just now must be seen.
+  await lockCoin(tx, coin.token);
   await skipUnwatched(tx, coin.token, from);
+  return from;
 }

@@ -1,8 +1,9 @@
+import { assert } from '../../kernel/errors.ts';
 import type { AccountId, TopupId } from '../../kernel/ids.ts';
 import { cents, usd, type Usd } from '../../kernel/money.ts';
 import type { Db, Tx } from '../../platform/db.ts';
 import type { Payment } from './chain.ts';
-import { LEAST_USD, UNPAID_WATCHED_MS, WATCHED_MS, type Coin, type Topup } from './topup.ts';
+import { LEAST_USD, type Coin, type Topup } from './topup.ts';
 
 type CoinRow = {
   token: string;
@@ -12,9 +13,10 @@ type CoinRow = {
   next_block: bigint;
   last_hash: string | null;
   head_block: bigint;
+  rounds: number;
 };
 
-type TopupRow = Omit<CoinRow, 'next_block' | 'last_hash'> & {
+type TopupRow = Omit<CoinRow, 'next_block' | 'last_hash' | 'rounds'> & {
   id: TopupId;
   account_id: AccountId;
   address_index: number;
@@ -22,6 +24,8 @@ type TopupRow = Omit<CoinRow, 'next_block' | 'last_hash'> & {
   amount: bigint;
   created_at: Date;
   expires_at: Date;
+  asked_at: Date;
+  rests: boolean;
   received: bigint;
   confirming: boolean;
   newest_block: bigint | null;
@@ -33,6 +37,8 @@ export type ReadCoin = Coin & {
   nextBlock: bigint;
   /** The hash of the block before, where that is known. */
   lastHash: string | undefined;
+  /** How often addresses that rested have been watched again. */
+  rounds: number;
 };
 
 const coinOf = (row: Pick<CoinRow, 'token' | 'chain_id' | 'symbol' | 'decimals'>): Coin => ({
@@ -55,10 +61,12 @@ const topupOf = (row: TopupRow): Topup => ({
     row.newest_block === null || row.newest_block > row.head_block ? 0 : Number(row.head_block - row.newest_block) + 1,
   createdAt: row.created_at,
   expiresAt: row.expires_at,
+  askedAt: row.asked_at,
+  rests: row.rests,
 });
 
-const TOPUP = `select t.id, t.account_id, t.address_index, t.address, t.amount, t.created_at, t.expires_at,
-         c.token, c.chain_id, c.symbol, c.decimals, c.head_block, p.received, p.confirming, p.newest_block
+const TOPUP = `select t.id, t.account_id, t.address_index, t.address, t.amount, t.created_at, t.expires_at, t.asked_at,
+         t.rests_from is not null and t.wish is null as rests, c.token, c.chain_id, c.symbol, c.decimals, c.head_block, p.received, p.confirming, p.newest_block
     from topups t
     join topup_coins c using (token)
    cross join lateral (
@@ -95,15 +103,24 @@ export async function countOpen(tx: Tx, accountId: AccountId, now: Date): Promis
   return row?.open ?? 0;
 }
 
+/** The wallet's next address that nobody has been given. */
+export async function nextAddressIndex(tx: Tx): Promise<number> {
+  const [row] = await tx.query<{ index: bigint }>(`select nextval('topup_addresses') as index`);
+  assert(row, 'a sequence has a next value');
+  return Number(row.index);
+}
+
 export type NewTopup = Pick<Topup, 'id' | 'accountId' | 'address' | 'addressIndex' | 'amount' | 'createdAt'> & {
   token: string;
   expiresAt: Date;
+  /** The first block that a payment to it can be in. */
+  firstBlock: bigint;
 };
 
 export async function insertTopup(tx: Tx, topup: NewTopup): Promise<void> {
   await tx.query(
-    `insert into topups (id, account_id, token, address_index, address, amount, created_at, expires_at)
-     values ($1, $2, $3, $4, $5, $6, $7, $8)`,
+    `insert into topups (id, account_id, token, address_index, address, amount, created_at, expires_at, asked_at, first_block)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $7, $9)`,
     [
       topup.id,
       topup.accountId,
@@ -113,20 +130,33 @@ export async function insertTopup(tx: Tx, topup: NewTopup): Promise<void> {
       topup.amount,
       topup.createdAt,
       topup.expiresAt,
+      topup.firstBlock,
     ],
   );
 }
 
-const READ_COIN = `select token, chain_id, symbol, decimals, next_block, last_hash, head_block from topup_coins where token = $1`;
+const READ_COIN = `select token, chain_id, symbol, decimals, next_block, last_hash, head_block, rounds from topup_coins where token = $1`;
 
 const readCoinOf = (row: CoinRow): ReadCoin => ({
   ...coinOf(row),
   nextBlock: row.next_block,
   lastHash: row.last_hash ?? undefined,
+  rounds: row.rounds,
 });
 
 export const findCoin = async (db: Db, token: string): Promise<ReadCoin | undefined> =>
   (await db.query<CoinRow>(READ_COIN, [token])).map(readCoinOf)[0];
+
+/** Coins that there is something to read for. */
+export const coinsToRead = async (db: Db): Promise<Coin[]> =>
+  (
+    await db.query<CoinRow>(
+      `select * from topup_coins c
+        where exists (select from topups t where t.token = c.token
+                         and (t.rests_from is null or t.wish is not null or t.unread_from is not null))
+        order by c.token`,
+    )
+  ).map(coinOf);
 
 /** Locks how far the chain has been read, so that no other process reads on meanwhile. */
 export const lockCoin = async (tx: Tx, token: string): Promise<ReadCoin | undefined> =>
@@ -146,34 +176,6 @@ export async function insertCoin(
   );
 }
 
-/**
- * What may still be paid to, or has been and is not credited yet, however late it settles; some of it more than once.
- * It is no longer watched once the chain has been read to its end after its time: no outage takes time from it.
- */
-const WATCHED = `
-  select t.address, t.address_index
-    from topup_coins c join topups t using (token)
-   where c.token = $1 and t.expires_at > c.read_at - $2::float8 * interval '1 millisecond'
-   union all
-  select t.address, t.address_index
-    from topup_coins c join topups t using (token) join topup_payers using (account_id)
-   where c.token = $1 and t.expires_at > c.read_at - $3::float8 * interval '1 millisecond'
-   union all
-  select t.address, t.address_index
-    from topup_payments p join topups t on t.id = p.topup_id
-   where p.credited_at is null and t.token = $1`;
-
-const watchedOf = (token: string): [string, number, number] => [token, UNPAID_WATCHED_MS, WATCHED_MS];
-
-/** Blocks in which nobody had an address to pay to need not be read. */
-export async function skipUnwatched(tx: Tx, token: string, nextBlock: bigint): Promise<void> {
-  await tx.query(
-    `update topup_coins set next_block = $4, last_hash = null
-      where token = $1 and next_block < $4 and not exists (${WATCHED})`,
-    [...watchedOf(token), nextBlock],
-  );
-}
-
 /** For a row that this transaction has locked. `readAt`: when the look began, if it came to the end of the chain. */
 export async function saveRead(
   tx: Tx,
@@ -187,41 +189,23 @@ export async function saveRead(
   );
 }
 
-export const isAnyWatched = async (db: Db, token: string): Promise<boolean> =>
-  (await db.query(`select where exists (${WATCHED})`, watchedOf(token))).length > 0;
-
-export async function countWatched(db: Db, token: string): Promise<number> {
-  const [row] = await db.query<{ count: number }>(
-    `select count(distinct address_index)::integer as count from (${WATCHED}) watched`,
-    watchedOf(token),
-  );
-  return row?.count ?? 0;
-}
-
-/** Addresses in which payments are looked for, in the order in which they were given out. */
-export const watchedAddresses = async (db: Db, token: string): Promise<string[]> =>
-  (
-    await db.query<{ address: string }>(
-      `select distinct address, address_index from (${WATCHED}) watched order by address_index`,
-      watchedOf(token),
-    )
-  ).map(({ address }) => address);
-
 /** Whether an account has brought in once what a top-up is at the least. */
 export const hasPaid = async (db: Db, accountId: AccountId): Promise<boolean> =>
   (await db.query(`select from topup_payers where account_id = $1`, [accountId])).length > 0;
 
-/** Notes of an account that was credited that it has paid, once what has come is no mere dust. */
-export async function notePayer(tx: Tx, accountId: AccountId, now: Date): Promise<void> {
-  await tx.query(
+/** Notes of an account that was credited that it has paid, once what has come is no mere dust. Answers whether that is new. */
+export async function notePayer(tx: Tx, accountId: AccountId, now: Date): Promise<boolean> {
+  const rows = await tx.query(
     `insert into topup_payers (account_id, paid_at)
      select $1, $2
       where not exists (select from topup_payers where account_id = $1)
         and (select sum(p.amount) from topups t join topup_payments p on p.topup_id = t.id
               where t.account_id = $1 and p.credited_at is not null) >= $3
-     on conflict do nothing`,
+     on conflict do nothing
+     returning account_id`,
     [accountId, now, cents(LEAST_USD * 100)],
   );
+  return rows.length > 0;
 }
 
 export type Paid = { topupId: TopupId; accountId: AccountId };

@@ -30,21 +30,29 @@ export type Topup = {
   confirmations: number;
   createdAt: Date;
   expiresAt: Date;
+  /** When its owner, or the operator, asked for it last. */
+  askedAt: Date;
+  /** Its address is not watched, and nobody wishes that it were. */
+  rests: boolean;
 };
 
 export type TopupState = 'pending' | 'confirming' | 'paid' | 'expired';
 
-/** How long a payment is waited for. A later one is credited too, for as long as the address is watched. */
+/** How long a payment is waited for. */
 export const OPEN_MS = DAY;
-/** How long an address is watched after that, where its account has paid once. */
+/** How long an address is watched after that, where its account has paid once; and how long its owner can have it watched again. */
 export const WATCHED_MS = 30 * DAY;
-/** Where it never has: accounts cost a stranger nothing, and everybody's payments wait while addresses are looked for. */
+/** How long where it never has: accounts cost a stranger nothing, and everybody's payments wait while addresses are looked for. */
 export const UNPAID_WATCHED_MS = DAY;
 /** Top-ups of an account that wait for a payment: each address is one more to look for in every block. */
 export const MAX_OPEN = 10;
 export const MAX_OPEN_UNPAID = 2;
-/** Addresses that are watched at a time; beyond them only accounts that have paid are given one. */
-export const MAX_WATCHED = 10_000;
+/**
+ * Addresses of a coin that are watched at a time: of accounts that have paid, and of those that have not. Of more than
+ * that the ones that nobody has asked for the longest rest until somebody does.
+ */
+export const MAX_WATCHED_PAYERS = 10_000;
+export const MAX_WATCHED_STRANGERS = 5_000;
 /** Top-ups that are listed. */
 export const MAX_LISTED = 100;
 export const LEAST_USD = 1;

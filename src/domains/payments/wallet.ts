@@ -2,12 +2,9 @@ import { ECDH, pbkdf2 } from 'node:crypto';
 import { promisify } from 'node:util';
 import { english, generateMnemonic, HDKey, publicKeyToAddress } from 'viem/accounts';
 import { assert } from '../../kernel/errors.ts';
-import type { Clock } from '../../kernel/time.ts';
-import { deriveKey, seal, unseal } from '../../platform/crypto.ts';
-import type { Database } from '../../platform/db.ts';
-import { findWallet, insertWallet } from './wallet-store.ts';
+import { keptSecret, type KeptSecretOptions } from '../../platform/kept-secret.ts';
 
-const SEALED_FOR = 'wallet of top-ups';
+const NAME = 'wallet of top-ups';
 /** 24 words. */
 const MNEMONIC_BITS = 256;
 /** Where every usual wallet looks for its accounts (BIP-44, Ether's coin type); the address's index is the last step. */
@@ -25,27 +22,17 @@ export type Wallet = {
 };
 
 /** What top-ups are paid to: the first process that needs a wallet makes it, and all use that one. */
-export function createWallet({ db, secret, clock }: { db: Database; secret: Uint8Array; clock: Clock }): Wallet {
-  const sealing = deriveKey(secret, SEALED_FOR);
-  const opened = (sealed: Buffer): string => unseal(sealing, sealed, SEALED_FOR).toString();
+export function createWallet(ground: KeptSecretOptions): Wallet {
+  const kept = keptSecret(ground, NAME);
   let known: HDKey | undefined;
-
-  async function makeOrFind(): Promise<string> {
-    const kept = await findWallet(db);
-    if (kept) return opened(kept);
-    const sealed = seal(sealing, generateMnemonic(english, MNEMONIC_BITS), SEALED_FOR);
-    return opened(await db.transact((tx) => insertWallet(tx, sealed, clock.now())));
-  }
-
   return {
     async open() {
-      const key = (known ??= await publicPart(await makeOrFind()));
+      const key = (known ??= await publicPart(
+        (await kept.findOrMake(() => generateMnemonic(english, MNEMONIC_BITS))).toString(),
+      ));
       return (index) => addressOf(key.deriveChild(index));
     },
-    async words() {
-      const kept = await findWallet(db);
-      return kept && opened(kept);
-    },
+    words: async () => (await kept.find())?.toString(),
   };
 }
 

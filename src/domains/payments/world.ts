@@ -12,7 +12,11 @@ export type EvmSettings = {
   token: string;
   /** Blocks that must stand on a payment, its own included, before it is believed. */
   confirmations: number;
+  /** What becomes of payments with coins that were set before this one, to addresses that were given out for them. */
+  formerCoins: FormerCoins;
 };
+
+export type FormerCoins = 'credited' | 'ignored';
 
 /** What the verbs of this domain stand on. */
 export type PaymentsWorld = {
@@ -23,6 +27,9 @@ export type PaymentsWorld = {
   wallet: Wallet;
   /** Undefined where the operator takes no payments. */
   chain: Chain | undefined;
+  /** The same node, asked about another coin. */
+  chainOf(token: string): Chain;
+  formerCoins: FormerCoins;
   confirmations: number;
   /** Where what is for the operator alone is written. */
   dir: string;

@@ -3,6 +3,7 @@ import type { SandboxId } from '../../kernel/ids.ts';
 import type { Op } from '../../kernel/op.ts';
 import { after, DAY, elapsedMs, MINUTE } from '../../kernel/time.ts';
 import type { Tx } from '../../platform/db.ts';
+import { allParts } from '../../platform/jobs/index.ts';
 import { followFacts, type Fact } from '../../platform/outbox.ts';
 import { ABANDONED_AFTER_MS } from './begin.ts';
 import { available, pay } from './billing.ts';
@@ -28,18 +29,12 @@ const FOLLOWER = 'sandboxes';
 /** Does what is due by the platform's clock. Any number of processes may do it at the same time. */
 export async function tick(world: SandboxesWorld, op: Op): Promise<number> {
   const take = (tx: Tx, fact: Fact) => followMachine(world, tx, op, fact);
-  const parts = [
+  return allParts([
     () => followFacts(world.db, FOLLOWER, take, (fact, error) => missed(world, fact, error)),
     () => doDue(world, op),
     () => endForgotten(world, op),
     () => tidyUp(world, op),
-  ];
-  let done = 0;
-  const failures: unknown[] = [];
-  // What fails in one part must not keep the others from their money and their time.
-  for (const part of parts) done += await part().catch((error: unknown) => failures.push(error) && 0);
-  if (failures.length > 0) throw failures[0];
-  return done;
+  ]);
 }
 
 const missed = ({ log }: SandboxesWorld, { seq, subject }: Fact, error: unknown): void =>

@@ -43,3 +43,12 @@ export type SweepDefinition = {
 
 export const defineJob = <Data extends object>(definition: JobDefinition<Data>): JobDefinition<Data> => definition;
 export const defineSweep = (definition: SweepDefinition): SweepDefinition => definition;
+
+/** Does all parts of a sweep. What fails in one keeps no other from its turn; the first failure is thrown after them. */
+export async function allParts(parts: readonly (() => Promise<number>)[]): Promise<number> {
+  let done = 0;
+  const failures: unknown[] = [];
+  for (const part of parts) done += await part().catch((error: unknown) => failures.push(error) && 0);
+  if (failures.length > 0) throw failures[0];
+  return done;
+}

@@ -9,7 +9,14 @@ import { openSignals } from './signals.ts';
 import { notify, openJobStore, type JobStore } from './store.ts';
 import { createSweep, type Sweep } from './sweeps.ts';
 
-export { defineJob, defineSweep, type JobDefinition, type JobReference, type SweepDefinition } from './definition.ts';
+export {
+  allParts,
+  defineJob,
+  defineSweep,
+  type JobDefinition,
+  type JobReference,
+  type SweepDefinition,
+} from './definition.ts';
 export type { RunReport } from './queue.ts';
 export { installJobs } from './store.ts';
 
