@@ -6,6 +6,7 @@ import { startApis } from '../harness/apis.ts';
 import { systemOp } from '../harness/op.ts';
 import { accountOf, balanceOf, expectSound, give, has } from './money.ts';
 import { nodeWith, publish, registerNode, type TestNode } from './node.ts';
+import { runSweep } from './trades.ts';
 
 const world = await startApis();
 afterAll(() => world.close());
@@ -107,6 +108,19 @@ describe('a sandbox node', () => {
 
 describe('a trade that is shown around', () => {
   const TRADE = { node_id: 'sandbox-1', skill: 'CSV <b>Parser</b>', price: 0.5, task_id: null, balance: '9999.50' };
+
+  test('is shown for 90 days, and then no more', async () => {
+    const share = async () => (await world.call('POST', '/v1/sandbox/share', { body: TRADE })).body.share_id as string;
+    const old = await share();
+    world.clock.advance(89 * DAY);
+    const fresh = await share();
+    await runSweep(world, 'grid.forget-shares');
+    expect((await world.grid.sandbox.shared(old)).id).toBe(old);
+    world.clock.advance(2 * DAY);
+    await runSweep(world, 'grid.forget-shares');
+    await expect(world.grid.sandbox.shared(old)).rejects.toMatchObject({ code: 'not_found' });
+    expect((await world.grid.sandbox.shared(fresh)).id).toBe(fresh);
+  });
 
   test('has a short name and an address', async () => {
     const { status, body } = await world.call('POST', '/v1/sandbox/share', { body: TRADE });

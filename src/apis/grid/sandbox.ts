@@ -3,6 +3,7 @@ import {
   SANDBOX_BALANCE,
   SANDBOX_LIFE_DAYS,
   SANDBOX_CRI,
+  SHARE_LIFE_DAYS,
   shortDecimals,
   type Trade,
 } from '../../domains/grid/index.ts';
@@ -79,7 +80,7 @@ export const sandboxRoutes = ({ grid, publicUrl }: GridDomains): Route[] => [
     path: '/v1/sandbox/share',
     tag: TAG,
     summary: 'Show a sandbox trade around',
-    description: 'Whoever has its address sees it. The words are yours: they prove nothing.',
+    description: `Whoever has its address sees it, for ${SHARE_LIFE_DAYS} days. The words are yours: they prove nothing.`,
     access: 'public',
     addressLimit: SHARE_LIMIT,
     idempotent: true,

@@ -108,7 +108,14 @@ export { GENESIS_SEATS, PIONEER_JOBS, PIONEER_SEATS } from './reputation/badges.
 export type { Reported } from './reputation/report.ts';
 export type { Report } from './reputation/report-store.ts';
 export type { Reviewed } from './reputation/review.ts';
-export { SANDBOX_BALANCE, SANDBOX_LIFE_DAYS, SANDBOX_CRI, type Share, type Trade } from './sandbox/sandbox.ts';
+export {
+  SANDBOX_BALANCE,
+  SANDBOX_LIFE_DAYS,
+  SANDBOX_CRI,
+  SHARE_LIFE_DAYS,
+  type Share,
+  type Trade,
+} from './sandbox/sandbox.ts';
 export { isAvailable, type HouseSkill, type Standing } from './skills/skill.ts';
 export type { Execution } from './skills/execute.ts';
 export type { Probe } from './skills/standing.ts';

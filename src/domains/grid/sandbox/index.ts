@@ -4,7 +4,7 @@ import type { GridWorld } from '../world.ts';
 import { openSandboxNode } from './open.ts';
 import { retireDue } from './retire.ts';
 import type { Trade } from './sandbox.ts';
-import { findShared, share } from './share.ts';
+import { findShared, forgetOld, share } from './share.ts';
 
 /** Where developers try the grid: nodes that play, and trades that they show around. */
 export function createSandbox(world: GridWorld) {
@@ -16,6 +16,7 @@ export function createSandbox(world: GridWorld) {
     shared: (id: string) => findShared(world, id),
     sweeps: [
       defineSweep({ name: 'grid.retire-sandbox-nodes', everySeconds: 60, runDue: (op) => retireDue(world, op) }),
+      defineSweep({ name: 'grid.forget-shares', everySeconds: 3_600, runDue: (op) => forgetOld(world, op) }),
     ],
   };
 }

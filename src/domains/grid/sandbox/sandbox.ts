@@ -10,6 +10,10 @@ export const SANDBOX_CRI = baseOf({ sandbox: true });
 export const SANDBOX_LIFE_DAYS = 7;
 export const SANDBOX_LIFE = SANDBOX_LIFE_DAYS * DAY;
 
+/** How long a trade is shown that somebody shows around. */
+export const SHARE_LIFE_DAYS = 90;
+export const SHARE_LIFE = SHARE_LIFE_DAYS * DAY;
+
 /** What somebody shows of a trade: words of theirs, which prove nothing. */
 export type Trade = Partial<
   Record<'node_id' | 'skill' | 'price' | 'task_id' | 'escrow_id' | 'balance', string | number>

@@ -1,10 +1,13 @@
 import { AppError } from '../../../kernel/errors.ts';
 import { secretBytes, type Op } from '../../../kernel/op.ts';
+import { after } from '../../../kernel/time.ts';
 import type { GridWorld } from '../world.ts';
-import type { Share, Trade } from './sandbox.ts';
-import { findShare, insertShare } from './store.ts';
+import { SHARE_LIFE, type Share, type Trade } from './sandbox.ts';
+import { findShare, forgetShares, insertShare } from './store.ts';
 
 const ID_BYTES = 4;
+/** Shares that one run of the sweep forgets. */
+const BATCH = 1_000;
 /** A name is one of four thousand million: the first is free unless very many are taken. */
 const MAX_TRIES = 5;
 export const SHARE_ID_PATTERN = /^[0-9a-f]{8}$/;
@@ -28,3 +31,7 @@ export async function findShared({ db }: Pick<GridWorld, 'db'>, id: string): Pro
   if (!found) throw new AppError('not_found', 'This shared trade does not exist');
   return found;
 }
+
+/** Anybody may have a trade shown, so none is shown for ever. Answers how many were forgotten. */
+export const forgetOld = ({ db }: Pick<GridWorld, 'db'>, op: Op): Promise<number> =>
+  db.transact((tx) => forgetShares(tx, after(op.now, -SHARE_LIFE), BATCH));

@@ -36,3 +36,13 @@ export async function findShare(db: Db, id: string): Promise<Share | undefined> 
   );
   return row && { id: row.id, trade: row.trade, createdAt: row.created_at };
 }
+
+/** Forgets what was shown before a time, the oldest first; answers how many. */
+export async function forgetShares(tx: Tx, before: Date, limit: number): Promise<number> {
+  const rows = await tx.query(
+    `delete from grid_shares where id in (select id from grid_shares where created_at < $1 order by created_at limit $2)
+     returning 1`,
+    [before, limit],
+  );
+  return rows.length;
+}
