@@ -11,8 +11,7 @@ const MAX_ID_LENGTH = 200;
 const ReportShown = z.union([
   z.object({
     status: z.enum(['STRIKE_LOGGED', 'REPORT_LOGGED']).meta({
-      description:
-        'REPORT_LOGGED: it is kept and is no strike: the reporter has not traded or was counted before, or it would end a node that fewer than three of its reporters have traded with.',
+      description: 'REPORT_LOGGED: it is kept and is no strike, for the reporter has not traded or was counted before.',
     }),
     current_strikes: z.int(),
   }),
@@ -30,8 +29,7 @@ export const reportRoutes = ({ grid }: { grid: Grid }): Route[] => [
     path: '/v1/report/malfeasance',
     tag: 'Grid: reputation',
     summary: 'Report a node for malfeasance',
-    description:
-      'A strike costs 15 points of the index; the third ends the node, where three of its reporters have traded with it.',
+    description: 'A strike costs 15 points of the index; the third ends the node.',
     addressLimit: REPORT_LIMIT,
     idempotent: true,
     query: z.object({ node_id: z.string().min(1).max(MAX_ID_LENGTH) }),

@@ -65,39 +65,17 @@ export async function wasHeard(db: Db, reporter: NodeId, node: NodeId): Promise<
   return rows.length > 0;
 }
 
-/** For money of worth. */
-const SETTLED = `state = 'SETTLED' and not sandbox`;
-
 /** Whether a node has settled a trade for money of worth with somebody who has not struck this other node. */
 export async function hasTradedApart(db: Db, reporter: NodeId, node: NodeId): Promise<boolean> {
   const rows = await db.query(
-    `select 1 from (select seller_id as other from grid_escrows where buyer_id = $1 and ${SETTLED}
+    `select 1 from (select seller_id as other from grid_escrows where buyer_id = $1 and state = 'SETTLED' and not sandbox
                     union all
-                    select buyer_id from grid_escrows where seller_id = $1 and ${SETTLED}) trades
+                    select buyer_id from grid_escrows where seller_id = $1 and state = 'SETTLED' and not sandbox) trades
       where not exists (select from grid_reports r where r.node_id = $2 and r.reporter_id = trades.other and r.counted)
       limit 1`,
     [reporter, node],
   );
   return rows.length > 0;
-}
-
-/**
- * How many different reporters of a node have dealt with it: each has settled a trade with it for money of worth, or was
- * upheld by the operator. The one that is named counts as one that has reported it; no more than `most` are counted.
- */
-export async function countWitnesses(db: Db, node: NodeId, reporter: NodeId, most: number): Promise<number> {
-  const [row] = await db.query<{ count: number }>(
-    `select count(*)::int as count from (
-       select from (select reporter_id, coalesce(bool_or(verdict = 'upheld'), false) as upheld
-                      from grid_reports where node_id = $1 and verdict is distinct from 'dismissed' group by reporter_id
-                    union select $2, false) heard
-        where upheld
-           or exists (select from grid_escrows where buyer_id = reporter_id and seller_id = $1 and ${SETTLED})
-           or exists (select from grid_escrows where seller_id = reporter_id and buyer_id = $1 and ${SETTLED})
-        group by reporter_id limit $3) witnesses`,
-    [node, reporter, most],
-  );
-  return row?.count ?? 0;
 }
 
 export type ReportFilter = { node: string | undefined; counted: boolean | undefined };

@@ -11,7 +11,7 @@ import type { Node } from '../nodes/node.ts';
 import { findNode } from '../nodes/store.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
 import { MAX_STRIKES } from './cri.ts';
-import { countWitnesses, findReport, hasTradedApart, insertReport, wasHeard, type Report } from './report-store.ts';
+import { findReport, hasTradedApart, insertReport, wasHeard, type Report } from './report-store.ts';
 import { ban, lockNode, strike } from './store.ts';
 
 /** What a report came to: nothing but a note, a strike, or the end of the node. */
@@ -35,7 +35,7 @@ export async function report(world: GridWorld, op: NodeOp, text: string): Promis
     const earlier = await findReport(tx, newId(op, 'report'));
     if (earlier) return outcomeOf(earlier);
     if (!locked?.active) throw new AppError('invalid', 'The node is banned already');
-    const counted = await counts(world, tx, op.node, { id: accused.id, strikes: locked.strikes });
+    const counted = await counts(world, tx, op.node, accused.id);
     const struck = counted
       ? await strikeOnce(world, tx, op, accused)
       : { strikes: locked.strikes, confiscated: undefined };
@@ -68,20 +68,13 @@ function outcomeOf({ node: nodeId, counted, strikes, confiscated }: Report): Rep
  * Of reporters that have traded, and of each of them once, unless every report counts.
  *
  * A trade is one that was settled for money of worth; an account has one node, so its other side is always another
- * account's. One with somebody who has struck the same node is no history of one's own. The strike that ends a node also
- * takes as many witnesses as strikes: reporters that have traded with the node itself, or that the operator has upheld.
- * So nodes that deal with each other only end nobody, however many they are; whoever deals with a node to end it is for
- * the operator's review, which brings it back.
+ * account's. One with somebody who has struck the same node is no history of one's own, so three that have dealt with
+ * each other only do not end a node. Whoever goes to greater lengths is for the operator's review.
  */
-async function counts({ settings }: GridWorld, db: Db, reporter: Node, accused: Accused): Promise<boolean> {
+async function counts({ settings }: GridWorld, db: Db, reporter: Node, accused: NodeId): Promise<boolean> {
   if (settings.reportPolicy === 'direct') return true;
-  if (await wasHeard(db, reporter.id, accused.id)) return false;
-  if (!(await hasTradedApart(db, reporter.id, accused.id))) return false;
-  if (accused.strikes + 1 < MAX_STRIKES) return true;
-  return (await countWitnesses(db, accused.id, reporter.id, MAX_STRIKES)) >= MAX_STRIKES;
+  return !(await wasHeard(db, reporter.id, accused)) && (await hasTradedApart(db, reporter.id, accused));
 }
-
-type Accused = Pick<Node, 'id' | 'strikes'>;
 
 export type Struck = Pick<Report, 'strikes' | 'confiscated'>;
 
