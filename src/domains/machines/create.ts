@@ -53,20 +53,32 @@ const GIB = 2 ** 30;
 
 /** Makes a machine; under one id any number of calls make one. Where it fails, nothing of the machine is left. */
 export async function create(world: MachinesWorld, asked: Op, wanted: Wanted): Promise<Machine> {
+  for (;;) {
+    // To copy a disk may take minutes: what does so keeps nobody else from a turn.
+    const made = await (wanted.snapshot ? make(world, asked, wanted) : world.makers(make, world, asked, wanted));
+    if (made.kind === 'ready') return made.machine;
+    await untilMade(world, asked, made.machine);
+  }
+}
+
+type Made = { kind: 'ready' | 'wait'; machine: Machine };
+
+async function make(world: MachinesWorld, asked: Op, wanted: Wanted): Promise<Made> {
+  asked.signal.throwIfAborted();
   // A job may have been at work for long before it needs a machine: by its time this one would be abandoned at birth.
   const op = { ...asked, now: world.clock.now() };
-  const claimed = await claim(world, op, wanted);
-  if (claimed.kind === 'ready') return claimed.machine;
-  if (claimed.kind === 'wait') return await otherMaker(world, op, wanted, claimed.machine);
-  if (claimed.kind === 'again') await world.driver.destroy(wanted.id);
+  const { kind, machine } = await claim(world, op, wanted);
+  if (kind === 'ready' || kind === 'wait') return { kind, machine };
+  if (kind === 'again') await world.driver.destroy(wanted.id);
   try {
-    const limit = AbortSignal.timeout(createTimeoutOf(claimed.machine));
-    const snapshot = await copyFor(world, claimed.machine);
-    await world.driver.create({ ...specOf(claimed.machine), snapshot }, AbortSignal.any([op.signal, limit]));
-    await trustGateway(world, claimed.machine, claimed.machine.rules, AbortSignal.any([op.signal, limit]));
-    return await world.db.transact((tx) => becomeReady(world, tx, op, claimed.machine, wanted.ready));
+    const signal = AbortSignal.any([op.signal, AbortSignal.timeout(createTimeoutOf(machine))]);
+    const snapshot = await copyFor(world, machine);
+    await world.driver.create({ ...specOf(machine), snapshot }, signal);
+    await trustGateway(world, machine, machine.rules, signal);
+    const ready = await world.db.transact((tx) => becomeReady(world, tx, op, machine, wanted.ready));
+    return { kind: 'ready', machine: ready };
   } catch (error) {
-    await giveUp(world, op, claimed.machine, error);
+    await giveUp(world, op, machine, error);
     throw error;
   }
 }
@@ -179,14 +191,13 @@ async function giveUp(world: MachinesWorld, op: Op, machine: Machine, error: unk
   }
 }
 
-/** Waits for whoever else is making this machine, then answers with it or makes it in their place. */
-async function otherMaker(world: MachinesWorld, op: Op, wanted: Wanted, machine: Machine): Promise<Machine> {
+/** Waits for whoever else is making this machine, until it is made or its maker must be dead. */
+async function untilMade(world: MachinesWorld, op: Op, machine: Machine): Promise<void> {
   const until = after(machine.stateAt, abandonedAfterMs(machine));
   while (world.clock.now() < until) {
     op.signal.throwIfAborted();
     const found = await findMachine(world.db, machine.id);
-    if (found?.state !== 'creating') break;
+    if (found?.state !== 'creating') return;
     await sleep(WAIT_STEP_MS);
   }
-  return create(world, op, wanted);
 }

@@ -1,4 +1,6 @@
+import { availableParallelism } from 'node:os';
 import type { Duplex, Readable } from 'node:stream';
+import pLimit from 'p-limit';
 import type { MachineId, SnapshotId } from '../../kernel/ids.ts';
 import type { Op } from '../../kernel/op.ts';
 import type { Page } from '../../kernel/page.ts';
@@ -210,7 +212,13 @@ export type Machines = {
   close(): Promise<void>;
 };
 
-export function createMachines(world: MachinesWorld): Machines {
+/** To make a machine keeps a processor busy: more of them at a time would only make each of them wait for all others. */
+const MAKERS_PER_PROCESSOR = 2;
+
+export const createMachines = (ground: Omit<MachinesWorld, 'makers'>): Machines =>
+  machinesOf({ ...ground, makers: pLimit(availableParallelism() * MAKERS_PER_PROCESSOR) });
+
+function machinesOf(world: MachinesWorld): Machines {
   const of =
     <Args extends unknown[], Result>(verb: (world: MachinesWorld, ...args: Args) => Promise<Result>) =>
     async (...args: Args): Promise<Result> =>

@@ -1,3 +1,4 @@
+import type { LimitFunction } from 'p-limit';
 import type { Clock } from '../../kernel/time.ts';
 import type { Database } from '../../platform/db.ts';
 import type { Jobs } from '../../platform/jobs/index.ts';
@@ -20,6 +21,8 @@ export type MachinesWorld = {
   authority?: Authority;
   /** Those that are asked where names decide; the host's own where none are named. */
   nameServers?: readonly string[];
+  /** Machines that are made at a time; the others wait for their turn. */
+  makers: LimitFunction;
   /** Where given, the pool is filled up again at once when a machine is taken from it. */
   jobs?: Pick<Jobs, 'nudge'>;
 };
