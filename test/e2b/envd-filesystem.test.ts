@@ -166,6 +166,26 @@ describe('a watched directory', () => {
     );
     const asked = await Promise.all(made.map(({ body }) => call('GetWatcherEvents', body)));
     expect(asked).toMatchObject([{ status: 200, body: { events: { length: 600 } } }, { status: 404 }]);
+    await call('RemoveWatcher', made[0]?.body);
+  });
+
+  test('has so many watchers at a time and no more, however many are asked for at once', async () => {
+    const call = (method: string, message: unknown) => unary(inside.origin, `filesystem.Filesystem/${method}`, message);
+    const create = () => call('CreateWatcher', { path: 'dir' });
+    const asked = await Promise.all(Array.from({ length: 70 }, create));
+    const made = asked.flatMap(({ status, body }) => (status === 200 ? [body] : []));
+    expect(made).toHaveLength(64);
+    expect(asked.find(({ status }) => status !== 200)).toMatchObject({
+      status: 429,
+      body: { code: 'resource_exhausted' },
+    });
+    await call('RemoveWatcher', made[0]);
+    expect((await create()).status).toBe(200);
+    expect((await create()).status).toBe(429);
+    expect(await call('CreateWatcher', { path: 'nowhere' })).toMatchObject({ status: 429 });
+    await call('RemoveWatcher', made[1]);
+    expect(await call('CreateWatcher', { path: 'nowhere' })).toMatchObject({ status: 404 });
+    expect((await create()).status).toBe(200);
   });
 
   test('reaches the stock client', async () => {
