@@ -63,6 +63,17 @@ describe('the file system', () => {
     });
   });
 
+  test('lists what is in a directory whole, however much that is', async () => {
+    put('/home/user/many', '', 'directory');
+    const list = async () => (await unary(inside.origin, 'filesystem.Filesystem/ListDir', { path: 'many' })).body;
+    expect(await list()).toEqual({ entries: [] });
+    const names = Array.from({ length: 300 }, (_, index) => `file ${index}`);
+    for (const name of names) put(`/home/user/many/${name}`, name);
+    const { entries } = await list();
+    expect(entries.map(({ name }: { name: string }) => name)).toEqual(names);
+    expect(new Set(entries.map(({ type }: { type: string }) => type))).toEqual(new Set(['FILE_TYPE_FILE']));
+  });
+
   test('removes what is there, and does not mind what is not', async () => {
     put('/home/user/a', 'x');
     expect(await sandbox.files.exists('a')).toBe(true);
