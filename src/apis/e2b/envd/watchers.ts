@@ -5,7 +5,7 @@ import { MINUTE } from '../../../kernel/time.ts';
 import { within, type Visit } from './access.ts';
 import { RpcFailure } from './failure.ts';
 import { readMessage } from './protocol.ts';
-import { openWatch, WatchRequest, type FilesystemEvent } from './watch.ts';
+import { openWatch, WatchRequest, type DirectoryWatch, type FilesystemEvent } from './watch.ts';
 
 /** Watching a directory by asking now and then. What has happened is kept in this process until it is asked for. */
 
@@ -34,17 +34,7 @@ export function createWatchers(): Watchers {
   const ownMark = randomBytes(MARK_BYTES).toString('hex');
   const watchers = new Map<string, Watcher>();
   const places = createShares<string>(MAX_WATCHERS);
-  const kept = createShares<string>(MAX_KEPT);
-  /** Counts what a watcher keeps; false where its sandbox, or all of them, have too much kept. */
-  const keep = (watcher: Watcher, bytes: number): boolean => {
-    if (!kept.take(watcher.code, bytes)) return false;
-    watcher.bytes += bytes;
-    return true;
-  };
-  const forget = (watcher: Watcher) => {
-    kept.give(watcher.code, watcher.bytes);
-    watcher.bytes = 0;
-  };
+  const { keep, forget } = createKeeping();
   const end = (id: string) => {
     const watcher = watchers.get(id);
     if (!watcher) return;
@@ -67,20 +57,13 @@ export function createWatchers(): Watchers {
         const { code } = visit.sandbox;
         if (!places.take(code))
           throw new RpcFailure('resource_exhausted', `A sandbox has at most ${MAX_WATCHERS.each} watchers`);
-        const id = ownMark + randomBytes(ID_BYTES).toString('hex');
-        // The watch goes on after this request, which asked for it.
-        const lasting = new AbortController();
-        const lastingVisit = { ...visit, op: { ...visit.op, signal: lasting.signal } };
-        const watch = await openWatch(lastingVisit, request).catch((error: unknown) => {
+        const watch = await openLasting(visit, request).catch((error: unknown) => {
           places.give(code);
           throw error;
         });
-        const close = () => {
-          watch.close();
-          lasting.abort();
-        };
+        const id = ownMark + randomBytes(ID_BYTES).toString('hex');
         const timer = setTimeout(end, FORGOTTEN_AFTER_MS, id).unref();
-        const watcher: Watcher = { code, events: [], bytes: 0, timer, close };
+        const watcher: Watcher = { code, events: [], bytes: 0, timer, close: watch.close };
         watchers.set(id, watcher);
         void collect(watcher, watch.events, keep).finally(() => {
           end(id);
@@ -100,6 +83,34 @@ export function createWatchers(): Watchers {
       return {};
     },
   };
+}
+
+/** Counts what watchers keep. */
+function createKeeping() {
+  const kept = createShares<string>(MAX_KEPT);
+  return {
+    /** False where its sandbox, or all of them, have too much kept. */
+    keep(watcher: Watcher, bytes: number): boolean {
+      const hasRoom = kept.take(watcher.code, bytes);
+      watcher.bytes += hasRoom ? bytes : 0;
+      return hasRoom;
+    },
+    forget(watcher: Watcher): void {
+      kept.give(watcher.code, watcher.bytes);
+      watcher.bytes = 0;
+    },
+  };
+}
+
+/** A watch that goes on after the request that asked for it. */
+async function openLasting(visit: Visit, request: WatchRequest): Promise<DirectoryWatch> {
+  const lasting = new AbortController();
+  const watch = await openWatch({ ...visit, op: { ...visit.op, signal: lasting.signal } }, request);
+  const close = () => {
+    watch.close();
+    lasting.abort();
+  };
+  return { events: watch.events, close };
 }
 
 /** What there is to say of one that is not known here. */
