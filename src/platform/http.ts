@@ -76,7 +76,7 @@ export function createHttpServer({ trustProxy, fronts = [], readCheckMs }: HttpO
 function takeInTurn(server: FastifyInstance): void {
   const reading = createShares<string>(MAX_READ);
   server.addHook('onRequest', (request, reply, done) => {
-    const { bodyLimit = DEFAULT_BODY_LIMIT, config } = request.routeOptions;
+    const { bodyLimit, config } = request.routeOptions;
     const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
     const declared = length === undefined && encoding !== undefined ? bodyLimit : Number(length ?? 0);
     const bytes = config.isStreamed ? 0 : Math.min(declared, bodyLimit);

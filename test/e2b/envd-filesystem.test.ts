@@ -63,6 +63,17 @@ describe('the file system', () => {
     });
   });
 
+  test('lists what is in a directory whole, however much that is', async () => {
+    put('/home/user/many', '', 'directory');
+    const list = async () => (await unary(inside.origin, 'filesystem.Filesystem/ListDir', { path: 'many' })).body;
+    expect(await list()).toEqual({ entries: [] });
+    const names = Array.from({ length: 300 }, (_, index) => `file ${index}`);
+    for (const name of names) put(`/home/user/many/${name}`, name);
+    const { entries } = await list();
+    expect(entries.map(({ name }: { name: string }) => name)).toEqual(names);
+    expect(new Set(entries.map(({ type }: { type: string }) => type))).toEqual(new Set(['FILE_TYPE_FILE']));
+  });
+
   test('removes what is there, and does not mind what is not', async () => {
     put('/home/user/a', 'x');
     expect(await sandbox.files.exists('a')).toBe(true);
@@ -166,6 +177,26 @@ describe('a watched directory', () => {
     );
     const asked = await Promise.all(made.map(({ body }) => call('GetWatcherEvents', body)));
     expect(asked).toMatchObject([{ status: 200, body: { events: { length: 600 } } }, { status: 404 }]);
+    await call('RemoveWatcher', made[0]?.body);
+  });
+
+  test('has so many watchers at a time and no more, however many are asked for at once', async () => {
+    const call = (method: string, message: unknown) => unary(inside.origin, `filesystem.Filesystem/${method}`, message);
+    const create = () => call('CreateWatcher', { path: 'dir' });
+    const asked = await Promise.all(Array.from({ length: 70 }, create));
+    const made = asked.flatMap(({ status, body }) => (status === 200 ? [body] : []));
+    expect(made).toHaveLength(64);
+    expect(asked.find(({ status }) => status !== 200)).toMatchObject({
+      status: 429,
+      body: { code: 'resource_exhausted' },
+    });
+    await call('RemoveWatcher', made[0]);
+    expect((await create()).status).toBe(200);
+    expect((await create()).status).toBe(429);
+    expect(await call('CreateWatcher', { path: 'nowhere' })).toMatchObject({ status: 429 });
+    await call('RemoveWatcher', made[1]);
+    expect(await call('CreateWatcher', { path: 'nowhere' })).toMatchObject({ status: 404 });
+    expect((await create()).status).toBe(200);
   });
 
   test('reaches the stock client', async () => {

@@ -277,7 +277,7 @@ describe('errors', () => {
   test('more than is held for a sandbox is refused while its processes take nothing of it', async () => {
     inside.state.script = () => {};
     const { frames } = await stream(inside.origin, START, bash('cat'));
-    const { pid } = (await frames.next()).value?.message.event.start;
+    const { pid } = (await frames.next()).value!.message.event.start;
     const taking = Promise.withResolvers<void>();
     inside.state.taking = taking.promise;
     const message = { process: { pid }, input: { stdin: 'x'.repeat(8_000_000) } };

@@ -301,6 +301,11 @@ test('a sandbox has a log of what happened to it', async () => {
   const { body } = await get(`/v2/sandboxes/${sandbox.sandboxId}/logs`);
   expect(body.logs[0]).toMatchObject({ level: 'info', message: 'Sandbox started', fields: { template: 'base' } });
   expect((await get(`/v2/sandboxes/${sandbox.sandboxId}/logs?level=error`)).body).toEqual({ logs: [] });
+  const paused = await client.create();
+  await paused.pause();
+  const sought = await get(`/v2/sandboxes/${paused.sandboxId}/logs?limit=1&search=paused`);
+  expect(sought.body).toMatchObject({ logs: [{ message: 'Sandbox paused' }] });
+  await paused.kill();
   const old = await get(`/sandboxes/${sandbox.sandboxId}/logs?limit=1`);
   expect(old.body.logs).toEqual([{ timestamp: expect.any(String), line: 'Sandbox started' }]);
 });

@@ -41,5 +41,5 @@ test('a machine holds so many ways out, and machines that hold all they can leav
   expect(few.length).toBe(20);
   await Promise.all(few.map((stream) => once(stream.destroy(), 'close')));
   expect(opened(modest, MAX_OPEN.each).length).toBe(Math.floor(half / 6));
-  machines.close();
+  await machines.close();
 });

@@ -1,6 +1,6 @@
 import { duplexPair, type Duplex } from 'node:stream';
 import { expect, test } from 'vitest';
-import { FRAME } from '../../src/domains/machines/init/protocol.ts';
+import { CALL, FRAME } from '../../src/domains/machines/init/protocol.ts';
 import { MAX_HELD } from '../../src/domains/machines/whole.ts';
 import { listedWorld } from './listed-world.ts';
 
@@ -21,11 +21,15 @@ const PIECE = 1_000_000;
 const ENTRIES = 30;
 const LARGE = frame(FRAME.entry, pairs({ ...FILE, modified: '1.000000000', target: 'x'.repeat(PIECE) }));
 
-/** A machine that answers every list with as much as a list may have. */
+const RUNS = 16;
+const RUN = frame(FRAME.run, pairs({ pid: 7, startedAt: 1, arg: 'x'.repeat(PIECE) }));
+
+/** A machine that answers every list with as much as a list may have, and of commands never the last word. */
 async function connect(): Promise<Duplex> {
   const [ours, theirs] = duplexPair();
   theirs.on('error', () => {});
-  theirs.once('data', () => {
+  theirs.once('data', (asked: Buffer) => {
+    if (asked.readUInt8(4) === CALL.runs) return void Array.from({ length: RUNS }, () => theirs.write(RUN));
     for (let each = 0; each < ENTRIES; each++) theirs.write(LARGE);
     theirs.write(frame(FRAME.done, pairs({ truncated: 0 })));
   });
@@ -57,4 +61,18 @@ test('a machine’s lists are held in memory up to a limit, as long as somebody 
   for (const using of held) using.resolve();
   await expect.poll(async () => [await list(), await list()]).toEqual(['held', 'held']);
   for (const using of held) using.resolve();
+});
+
+test('so are the commands that it tells of, also while it has not told of all', async () => {
+  const id = await world.started();
+  const machines = world.over({ connect });
+  const most = Math.floor(MAX_HELD.each / (RUNS * PIECE));
+  const leave = new AbortController();
+  const list = () => machines.runs({ ...world.op(), signal: leave.signal }, id);
+  const waiting = Promise.allSettled(Array.from({ length: most }, list));
+  await expect.poll(() => list().catch(({ code }: { code: string }) => code)).toBe('rate_limited');
+  leave.abort(new Error('gone'));
+  expect((await waiting).map(({ status }) => status)).toEqual(Array.from({ length: most }, () => 'rejected'));
+  const { entries } = await machines.listTree(world.op(), id, '/', {}, (listed) => listed);
+  expect(entries).toHaveLength(ENTRIES);
 });

@@ -51,10 +51,10 @@ export const logRoutes = ({ sandboxes }: LogDomains): Route[] => [
     replies: { 200: { description: 'Its log', schema: z.object({ logs: z.array(LogEntry) }) } },
     handle: async (op, { params, query: { cursor, limit, direction, level = 'debug', search = '' } }) => {
       const order = direction === 'forward' ? 'asc' : 'desc';
-      const entries = await entriesOf(sandboxes, op, params.sandboxID, { order, from: cursor, limit });
+      const entries = await entriesOf(sandboxes, op, params.sandboxID, { order, from: cursor, limit: MAX_ENTRIES });
       const isWanted = (entry: LogEntry) =>
         LEVELS.indexOf(entry.level) >= LEVELS.indexOf(level) && entry.message.includes(search);
-      return ok({ logs: entries.filter(isWanted) });
+      return ok({ logs: entries.filter(isWanted).slice(0, limit) });
     },
   }),
   route({

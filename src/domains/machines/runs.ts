@@ -3,6 +3,7 @@ import type { MachineId } from '../../kernel/ids.ts';
 import type { Op } from '../../kernel/op.ts';
 import type { RunInfo, RunSelector, TerminalSize } from './init/index.ts';
 import { ask, type Wording } from './reach.ts';
+import { holding } from './whole.ts';
 import type { MachinesWorld } from './world.ts';
 
 const MAX_TERMINAL_SIDE = 10_000;
@@ -10,9 +11,9 @@ const MAX_PID = 2 ** 22;
 const MAX_TAG_BYTES = 256;
 const MAX_SIGNAL = 64;
 
-/** Commands that were started and have not ended. */
+/** Commands that were started and have not ended. Throws `rate_limited` where too much is held in memory. */
 export const runs = (world: MachinesWorld, op: Op, id: MachineId): Promise<RunInfo[]> =>
-  ask(world, op, id, noSuchRun, ({ init }) => init.runs());
+  holding(id, (hold) => ask(world, op, id, noSuchRun, ({ init }) => init.runs(hold)));
 
 /** Sends a signal to the command alone or, where it is not said, to all that it started too. */
 export function signalRun(

@@ -152,11 +152,11 @@ export function hold({ messages, sandbox, held }: Visit, bytes: number): void {
 }
 
 /** A visit from its beginning to its end, after which nothing of its messages is held any more. */
-export async function visiting<Result>(visit: Visit, work: (visit: Visit) => Promise<Result>): Promise<Result> {
+export async function visiting<Result>(guest: Visit, work: (guest: Visit) => Promise<Result>): Promise<Result> {
   try {
-    return await work(visit);
+    return await work(guest);
   } finally {
-    visit.messages.give(visit.sandbox.code, visit.held.bytes);
+    guest.messages.give(guest.sandbox.code, guest.held.bytes);
   }
 }
 

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import type { FileStat } from '../../../domains/machines/index.ts';
 import { AppError, isAppError } from '../../../kernel/errors.ts';
+import { nextTurn } from '../../../kernel/turns.ts';
+import type { RawAnswer } from '../../contract.ts';
 import { within, type Visit } from './access.ts';
 import { entryOf, type EntryInfo } from './entry.ts';
 import { RpcFailure } from './failure.ts';
@@ -11,6 +13,8 @@ import { readMessage } from './protocol.ts';
 
 const MAX_DEPTH = 64;
 const MAX_ENTRIES = 20_000;
+/** Entries that are shown before somebody else has a turn. */
+const SHOWN_AT_ONCE = 128;
 /** Links whose targets are looked at at the same time. */
 const LINKS_AT_ONCE = 8;
 const Path = z.object({
@@ -65,7 +69,7 @@ export const remove = (visit: Visit): Promise<unknown> =>
     return {};
   });
 
-export const listDir = (visit: Visit): Promise<unknown> =>
+export const listDir = (visit: Visit): Promise<RawAnswer> =>
   within(visit, async () => {
     const { machines, op, sandbox } = visit;
     const schema = Path.extend({ depth: z.int().min(0).nullish() });
@@ -81,13 +85,21 @@ export const listDir = (visit: Visit): Promise<unknown> =>
     );
   });
 
-async function shown(visit: Visit, user: string, entries: readonly FileStat[]): Promise<{ entries: EntryInfo[] }> {
-  const infos: EntryInfo[] = [];
-  for (let at = 0; at < entries.length; at += LINKS_AT_ONCE) {
-    const some = entries.slice(at, at + LINKS_AT_ONCE);
-    infos.push(...(await Promise.all(some.map((entry) => entryOf(visit, user, entry)))));
+/** As JSON that is put together piece by piece: a list may be long, and others want to be answered meanwhile. */
+async function shown(visit: Visit, user: string, entries: readonly FileStat[]): Promise<RawAnswer> {
+  const pieces: string[] = [];
+  for (let at = 0; at < entries.length; at += SHOWN_AT_ONCE) {
+    if (at > 0) await nextTurn();
+    const infos: EntryInfo[] = [];
+    const some = entries.slice(at, at + SHOWN_AT_ONCE);
+    for (let from = 0; from < some.length; from += LINKS_AT_ONCE)
+      infos.push(
+        ...(await Promise.all(some.slice(from, from + LINKS_AT_ONCE).map((entry) => entryOf(visit, user, entry)))),
+      );
+    pieces.push(JSON.stringify(infos).slice(1, -1));
   }
-  return { entries: infos };
+  const headers = { 'content-type': 'application/json' };
+  return { status: 200, headers, body: `{"entries":[${pieces.join(',')}]}` };
 }
 
 /** The entry at a path, not followed where it is a link. */

@@ -33,6 +33,7 @@ const PREFIX = '/e2b/envd';
 
 type Unary = (visit: Visit) => Promise<unknown>;
 type Streaming = (visit: Visit) => Promise<RawAnswer>;
+/** `unary`: what a call is answered. `streaming`: the answer itself. */
 type Services = Record<string, { unary: Record<string, Unary>; streaming: Record<string, Streaming> }>;
 
 const services = (watchers = createWatchers()): Services => ({
@@ -52,13 +53,12 @@ const services = (watchers = createWatchers()): Services => ({
       Stat: stat,
       MakeDir: makeDir,
       Move: move,
-      ListDir: listDir,
       Remove: remove,
       CreateWatcher: watchers.create,
       GetWatcherEvents: watchers.events,
       RemoveWatcher: watchers.remove,
     },
-    streaming: { WatchDir: watchDir },
+    streaming: { ListDir: listDir, WatchDir: watchDir },
   },
 });
 

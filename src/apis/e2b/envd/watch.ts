@@ -20,7 +20,7 @@ export const WatchRequest = z.object({
   includeEntry: z.boolean().nullish(),
   allowNetworkMounts: z.boolean().nullish(),
 });
-type WatchRequest = z.output<typeof WatchRequest>;
+export type WatchRequest = z.output<typeof WatchRequest>;
 
 export type FilesystemEvent = { name: string; type: string; entry?: EntryInfo };
 /** Events of one directory; `close` ends them. */

@@ -1,17 +1,19 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
+import { createShares } from '../../../kernel/shares.ts';
 import { MINUTE } from '../../../kernel/time.ts';
 import { within, type Visit } from './access.ts';
 import { RpcFailure } from './failure.ts';
 import { readMessage } from './protocol.ts';
-import { openWatch, WatchRequest, type FilesystemEvent } from './watch.ts';
+import { openWatch, WatchRequest, type DirectoryWatch, type FilesystemEvent } from './watch.ts';
 
 /** Watching a directory by asking now and then. What has happened is kept in this process until it is asked for. */
 
-const MAX_WATCHERS = 64;
+/** Of one sandbox, and of all. */
+const MAX_WATCHERS = { each: 64, all: 4_096 };
 const MAX_EVENTS = 10_000;
-/** Of all watchers of one sandbox: a path may be long, and an entry has attributes of any kind. */
-const MAX_KEPT_BYTES = 4_194_304;
+/** Bytes of events, of all watchers of one sandbox and of all: a path may be long, an entry has attributes of any kind. */
+const MAX_KEPT = { each: 4_194_304, all: 134_217_728 };
 /** A watcher that nobody asks for so long is taken away. */
 const FORGOTTEN_AFTER_MS = 10 * MINUTE;
 const ID_BYTES = 12;
@@ -31,21 +33,15 @@ export type Watchers = {
 export function createWatchers(): Watchers {
   const ownMark = randomBytes(MARK_BYTES).toString('hex');
   const watchers = new Map<string, Watcher>();
-  const bytesKept = new Map<string, number>();
-  /** Counts what a watcher keeps; false where its sandbox has too much kept. */
-  const keep = (watcher: Watcher, bytes: number): boolean => {
-    const all = (bytesKept.get(watcher.code) ?? 0) + bytes - watcher.bytes;
-    watcher.bytes = bytes;
-    if (all > 0) bytesKept.set(watcher.code, all);
-    else bytesKept.delete(watcher.code);
-    return all <= MAX_KEPT_BYTES;
-  };
+  const places = createShares<string>(MAX_WATCHERS);
+  const { keep, forget } = createKeeping();
   const end = (id: string) => {
     const watcher = watchers.get(id);
+    if (!watcher) return;
     watchers.delete(id);
-    if (watcher) keep(watcher, 0);
-    clearTimeout(watcher?.timer);
-    watcher?.close();
+    places.give(watcher.code);
+    clearTimeout(watcher.timer);
+    watcher.close();
   };
   const find = async (visit: Visit): Promise<[string, Watcher]> => {
     const { watcherId } = await readMessage(visit, ById);
@@ -59,26 +55,26 @@ export function createWatchers(): Watchers {
       within(visit, async () => {
         const request = await readMessage(visit, WatchRequest);
         const { code } = visit.sandbox;
-        if ([...watchers.values()].filter((watcher) => watcher.code === code).length >= MAX_WATCHERS)
-          throw new RpcFailure('resource_exhausted', `A sandbox has at most ${MAX_WATCHERS} watchers`);
+        if (!places.take(code))
+          throw new RpcFailure('resource_exhausted', `A sandbox has at most ${MAX_WATCHERS.each} watchers`);
+        const watch = await openLasting(visit, request).catch((error: unknown) => {
+          places.give(code);
+          throw error;
+        });
         const id = ownMark + randomBytes(ID_BYTES).toString('hex');
-        // The watch goes on after this request, which asked for it.
-        const lasting = new AbortController();
-        const watch = await openWatch({ ...visit, op: { ...visit.op, signal: lasting.signal } }, request);
-        const close = () => {
-          watch.close();
-          lasting.abort();
-        };
         const timer = setTimeout(end, FORGOTTEN_AFTER_MS, id).unref();
-        const watcher: Watcher = { code, events: [], bytes: 0, timer, close };
+        const watcher: Watcher = { code, events: [], bytes: 0, timer, close: watch.close };
         watchers.set(id, watcher);
-        void collect(watcher, watch.events, keep).finally(() => end(id));
+        void collect(watcher, watch.events, keep).finally(() => {
+          end(id);
+          forget(watcher);
+        });
         return { watcherId: id };
       }),
     events: async (visit) => {
       const [, watcher] = await find(visit);
       watcher.timer.refresh();
-      keep(watcher, 0);
+      forget(watcher);
       return { events: watcher.events.splice(0) };
     },
     remove: async (visit) => {
@@ -87,6 +83,34 @@ export function createWatchers(): Watchers {
       return {};
     },
   };
+}
+
+/** Counts what watchers keep. */
+function createKeeping() {
+  const kept = createShares<string>(MAX_KEPT);
+  return {
+    /** False where its sandbox, or all of them, have too much kept. */
+    keep(watcher: Watcher, bytes: number): boolean {
+      const hasRoom = kept.take(watcher.code, bytes);
+      watcher.bytes += hasRoom ? bytes : 0;
+      return hasRoom;
+    },
+    forget(watcher: Watcher): void {
+      kept.give(watcher.code, watcher.bytes);
+      watcher.bytes = 0;
+    },
+  };
+}
+
+/** A watch that goes on after the request that asked for it. */
+async function openLasting(visit: Visit, request: WatchRequest): Promise<DirectoryWatch> {
+  const lasting = new AbortController();
+  const watch = await openWatch({ ...visit, op: { ...visit.op, signal: lasting.signal } }, request);
+  const close = () => {
+    watch.close();
+    lasting.abort();
+  };
+  return { events: watch.events, close };
 }
 
 /** What there is to say of one that is not known here. */
@@ -104,7 +128,7 @@ async function collect(
   try {
     for await (const event of events) {
       watcher.events.push(event);
-      if (watcher.events.length >= MAX_EVENTS || !keep(watcher, watcher.bytes + sizeOf(event))) return;
+      if (watcher.events.length >= MAX_EVENTS || !keep(watcher, sizeOf(event))) return;
     }
   } catch {
     // The sandbox is gone or paused: whoever asks for the watcher then is told that there is none.

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { nextTurn } from '../../../kernel/turns.ts';
 import {
   ask,
   call,
@@ -60,6 +61,8 @@ export type WriteOptions = {
 const MAX_ID = 2 ** 32 - 1;
 const MAX_MODE = 0o7777;
 const MAX_LISTED = 1_000_000;
+/** Entries that are read before somebody else has a turn. */
+const LISTED_AT_ONCE = 128;
 /** A hundred thousand ordinary entries; those with long paths and many attributes are as large as eighty of them. */
 const MAX_LISTED_BYTES = 33_554_432;
 /** Files that tell no size, as those of /proc, are read no further. */
@@ -100,6 +103,7 @@ export async function list(
       if (bytes > MAX_LISTED_BYTES) return { entries, truncated: true };
       as.hold?.(frame.payload.length);
       if (entries.push(entryOf(frame)) > limit) throw nonsense('more entries than asked for');
+      if (entries.length % LISTED_AT_ONCE === 0) await nextTurn();
     }
   } finally {
     wire.close();

@@ -40,7 +40,7 @@ export type Init = {
   identify(identity: Identity): Promise<void>;
   start(request: runs.RunRequest): Promise<runs.RunStream>;
   attach(selector: runs.RunSelector, from?: runs.RunOffsets): Promise<runs.RunStream>;
-  runs(): Promise<runs.RunInfo[]>;
+  runs(hold?: (bytes: number) => void): Promise<runs.RunInfo[]>;
   signal(selector: runs.RunSelector, signal: number, scope: 'process' | 'tree'): Promise<void>;
   input(selector: runs.RunSelector, data: Uint8Array): Promise<void>;
   closeInput(selector: runs.RunSelector): Promise<void>;
@@ -69,7 +69,7 @@ export const createInit = (connect: Connect): Init => ({
   identify: (identity) => done(connect, CALL.identify, Object.entries(identity)),
   start: (request) => runs.start(connect, request),
   attach: (selector, from) => runs.attach(connect, selector, from),
-  runs: () => runs.runs(connect),
+  runs: (hold) => runs.runs(connect, hold),
   signal: (selector, signal, scope) => runs.signal(connect, selector, signal, scope),
   input: (selector, data) => runs.input(connect, selector, data),
   closeInput: (selector) => runs.closeInput(connect, selector),

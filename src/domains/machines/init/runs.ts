@@ -86,8 +86,8 @@ export async function attach(connect: Connect, selector: RunSelector, from?: Run
   return joined(await call(connect, CALL.attach, [...selectorPairs(selector), ...offsets]));
 }
 
-/** Those that have not ended, the newest first. */
-export async function runs(connect: Connect): Promise<RunInfo[]> {
+/** Those that have not ended, the newest first. `hold` as for a list of files. */
+export async function runs(connect: Connect, hold?: (bytes: number) => void): Promise<RunInfo[]> {
   const wire = await call(connect, CALL.runs, []);
   try {
     const found: RunInfo[] = [];
@@ -95,6 +95,7 @@ export async function runs(connect: Connect): Promise<RunInfo[]> {
       const frame = await inTime(wire, wire.expect(FRAME.run, FRAME.done));
       if (frame.type === FRAME.done) return found;
       bytes += frame.payload.length;
+      hold?.(frame.payload.length);
       if (found.push(runOf(frame)) > MAX_RUNS || bytes > MAX_RUNS_BYTES) throw nonsense('too many runs');
     }
   } finally {
