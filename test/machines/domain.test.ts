@@ -86,9 +86,15 @@ describe('the life of a machine', () => {
     });
     expect(await stateOf(id)).toEqual({ state: 'destroyed', end_reason: 'failed_to_start' });
     const cancelled = new AbortController();
-    const starting = machines.start({ ...op(), signal: cancelled.signal }, request());
-    setTimeout(() => cancelled.abort(), 50);
-    await expect(starting).rejects.toThrow();
+    // In the midst of it, however quick the host is.
+    const create: typeof host.driver.create = async (spec, signal) => {
+      const creating = host.driver.create(spec, signal);
+      setTimeout(() => cancelled.abort(), 5);
+      return creating;
+    };
+    const driver = { ...host.driver, create };
+    const cut = createMachines({ db: database.db, driver, clock, log: createLog({ level: 'silent' }) });
+    await expect(cut.start({ ...op(), signal: cancelled.signal }, request())).rejects.toThrow();
     expect(await host.driver.list()).toEqual([]);
   });
 

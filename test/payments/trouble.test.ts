@@ -97,6 +97,35 @@ test('a provider with a node that is behind: payments in blocks that it did not 
   expect(await world.available(account)).toBe(USDC);
 });
 
+test('a node that has no old blocks any more delays no new payment, and what it cannot say is asked again later', async () => {
+  const [account, other] = [await world.account(), await world.account()];
+  const topup = await world.asked(account);
+  await world.coin.pay(topup.address, USDC);
+  await world.node.mine(300);
+  await world.payments.rescan(world.system(), { topupId: topup.id });
+  const kept = await world.node.client.getBlockNumber();
+  trickWith((question) => {
+    const [filter] = question.params as [{ fromBlock: string; toBlock: string }];
+    const isOld = question.method === 'eth_getLogs' && BigInt(filter.fromBlock) < kept - 260n;
+    return isOld ? refusal(question, 'history has been pruned') : undefined;
+  });
+  // The reading for good has come here before, and only what is older is missing.
+  await world.database.db.query(`update topup_coins set next_block = $1, last_hash = null`, [kept]);
+  const newer = await world.asked(other);
+  await world.look();
+  for (let payments = 1n; payments < 4n; payments++) {
+    await world.coin.pay(newer.address, USDC);
+    await world.node.mine(CONFIRMATIONS);
+    await world.look();
+    expect(await world.available(other)).toBe(payments * USDC);
+  }
+  expect(await world.available(account)).toBe(0n);
+  world.between.trick = undefined;
+  world.clock.advance(2 * MINUTE);
+  await world.look();
+  expect(await world.available(account)).toBe(USDC);
+});
+
 test('another chain behind the same address is refused loudly: nothing is asked for, read or credited', async () => {
   const account = await world.account();
   const topup = await world.asked(account);

@@ -31,18 +31,15 @@ test('an account whose servers cannot be switched on again, or off, keeps no oth
   const purse = wallet(bad, 'USD');
   const isBad = (transfer: { legs: readonly { account: string }[] }) =>
     transfer.legs.some(({ account }) => account === purse);
-  world.compute = world.over({
+  const failing = world.over({
     ledger: {
       transferAll: async (tx, op, transfers) => {
         if (transfers.some(isBad)) throw new Error('not now');
         return ledger.transferAll(tx, op, transfers);
       },
-      transfer: async (tx, op, transfer) => {
-        if (isBad(transfer)) throw new Error('not now');
-        return ledger.transfer(tx, op, transfer);
-      },
     },
   });
+  world.compute = failing;
   await world.sweep();
   expect(await world.again(theirs)).toMatchObject({ state: 'suspended' });
   expect(await world.again(ours)).toMatchObject({ state: 'active' });
@@ -52,16 +49,30 @@ test('an account whose servers cannot be switched on again, or off, keeps no oth
   expect(await world.again(theirs)).toMatchObject({ state: 'active' });
   world.clock.advance(HOUR + 1);
   await world.database.db.query(`insert into server_holds (account_id) values ($1), ($2)`, [bad, good]);
-  world.compute = world.over({
-    ledger: {
-      transferAll: () => Promise.reject(new Error('not now')),
-      transfer: async (tx, op, transfer) => {
-        if (isBad(transfer)) throw new Error('not now');
-        return ledger.transfer(tx, op, transfer);
-      },
-    },
-  });
-  await world.sweep().catch(() => {});
+  world.compute = failing;
+  await world.sweep();
   expect(await world.again(theirs)).toMatchObject({ state: 'active' });
   expect(await world.again(ours)).toMatchObject({ state: 'suspended' });
+});
+
+test('a server whose owner spends elsewhere at the same moment pays what is there, and its end or its rest does not fail for it', async () => {
+  const owner = await world.account(3n * HOURLY);
+  const [ending, resting] = [await world.active(owner), await world.active(owner)];
+  world.clock.advance(4 * HOUR);
+  const { ledger } = world;
+  const purse = wallet(owner, 'USD');
+  // Whoever has looked at the wallet finds one hour less when it comes to paying.
+  const late = {
+    balance: async (...given: Parameters<typeof ledger.balance>) => {
+      const { available, ...balance } = await ledger.balance(...given);
+      return { ...balance, available: given[1] === purse ? available + HOURLY : available };
+    },
+  } as Partial<typeof ledger>;
+  const compute = world.over({ ledger: late });
+  await compute.destroy(world.op(owner), 'hourly', ending.id);
+  expect(await world.available(owner)).toBe(0n);
+  world.compute = compute;
+  await world.sweep();
+  expect(await world.again(resting)).toMatchObject({ state: 'suspended', meter: { periods: 1 } });
+  expect((await ledger.reconcile(world.database.db)).USD.valid).toBe(true);
 });

@@ -1,4 +1,4 @@
-import { AppError, isAppError } from '../../kernel/errors.ts';
+import { AppError, assert, isAppError } from '../../kernel/errors.ts';
 import { uuidFrom, type TransferId } from '../../kernel/ids.ts';
 import { usd, type Usd } from '../../kernel/money.ts';
 import type { Op } from '../../kernel/op.ts';
@@ -50,11 +50,12 @@ export const giveBackFirst = async (ledger: Ledger, tx: Tx, op: Op, server: Payi
 /** What a step of the meter costs. A step from the same count of periods is the same transfer. */
 export function chargeOf(server: Paying, next: Meter): Transfer {
   const { offer, meter, accountId } = server;
+  assert(next.paidUntil, 'what is charged for is paid until some time');
   const owed = usd(meter.price * BigInt(next.periods - meter.periods));
   return {
     id: idFor(server, `periods from ${meter.periods}`),
     type: TYPES[offer].charge,
-    description: `${nameOf(server)}: ${next.paidUntil ? `paid until ${spoken(next.paidUntil)}` : 'last time'}`,
+    description: `${nameOf(server)}: paid until ${spoken(next.paidUntil)}`,
     metadata: { server_id: server.id, periods: next.periods - meter.periods, periods_in_all: next.periods },
     legs: [
       { account: wallet(accountId, 'USD'), amount: usd(-owed) },
@@ -64,13 +65,24 @@ export function chargeOf(server: Paying, next: Meter): Transfer {
 }
 
 /** What it had been up for by then, as far as there is money for it; it costs nothing after that. */
-export async function settleUp(ledger: Ledger, tx: Tx, op: Op, server: Paying, until: Date): Promise<Meter> {
+export const settleUp = async (ledger: Ledger, tx: Tx, op: Op, server: Paying, until: Date): Promise<Meter> =>
+  rest(await payOn(ledger, tx, op, server, periodsBegun(server.meter, until)));
+
+/**
+ * Pays so many periods, or as many as there is money for. Whoever spends at the same moment may be quicker: then it is
+ * fewer, and no failure.
+ */
+export async function payOn(ledger: Ledger, tx: Tx, op: Op, server: Paying, periods: number): Promise<Meter> {
   const { meter } = server;
-  const begun = periodsBegun(meter, until);
-  const paid = Math.min(begun, begun > 0 ? affordable(meter, await available(ledger, tx, server)) : 0);
-  const next = rest(prepay(meter, paid));
-  if (paid > 0) await ledger.transfer(tx, op, chargeOf(server, next));
-  return next;
+  for (let most = periods; most > 0;) {
+    const paid = Math.min(most, affordable(meter, await available(ledger, tx, server)));
+    if (paid === 0) break;
+    const next = prepay(meter, paid);
+    const [outcome] = await ledger.transferAll(tx, op, [chargeOf(server, next)]);
+    if (outcome !== 'unaffordable') return next;
+    most = paid - 1;
+  }
+  return meter;
 }
 
 /** Gives the running period back: of a server that was lost without its owner's doing. */

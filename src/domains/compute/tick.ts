@@ -4,13 +4,13 @@ import { after, SECOND } from '../../kernel/time.ts';
 import type { Tx } from '../../platform/db.ts';
 import { allParts } from '../../platform/jobs/index.ts';
 import { followFacts, type Fact } from '../../platform/outbox.ts';
-import { available, chargeOf } from './billing.ts';
+import { chargeOf, payOn } from './billing.ts';
 import { wallet } from '../ledger/index.ts';
 import { holdServers, releaseServers, switchOffHeld } from './hold.ts';
 import { endWithin, failWithin } from './end.ts';
 import { tell } from './facts.ts';
 import { tickBackups } from './backups/tick.ts';
-import { affordable, begin, periodsDue, prepay, rest } from './money.ts';
+import { begin, periodsDue, prepay, rest } from './money.ts';
 import { GRACE_MS, type Server } from './server.ts';
 import {
   lockByMachine,
@@ -112,10 +112,7 @@ async function bill(world: ComputeWorld, tx: Tx, op: Op, due: readonly Server[])
 
 /** It ran on for a moment after its money was used up: nobody pays for that. */
 async function suspend(world: ComputeWorld, tx: Tx, op: Op, server: Server): Promise<void> {
-  const { meter } = server;
-  const periods = Math.min(periodsDue(meter, op.now), affordable(meter, await available(world.ledger, tx, server)));
-  const paid = prepay(meter, periods);
-  if (periods > 0) await world.ledger.transfer(tx, op, chargeOf(server, paid));
+  const paid = await payOn(world.ledger, tx, op, server, periodsDue(server.meter, op.now));
   const next: Server = { ...server, meter: rest(paid), state: 'suspended', moving: 'stopping', suspendedAt: op.now };
   await saveServer(tx, next);
   await tell(tx, op, 'server.suspended', next, { paidUntil: paid.paidUntil, periods: paid.periods });

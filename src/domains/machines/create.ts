@@ -179,15 +179,19 @@ async function becomeReady(
   return ready;
 }
 
-/** Removes what was made. What cannot be removed now stays marked, and the sweep tries again. */
-async function giveUp(world: MachinesWorld, op: Op, machine: Machine, error: unknown): Promise<void> {
-  world.log.warn({ machineId: machine.id, err: error }, 'a machine could not be started');
+/**
+ * Removes what was made. What cannot be removed now stays marked, and the sweep tries again. One that was slow beyond
+ * its time may find that another has made the machine meanwhile: that one is not its own to remove.
+ */
+async function giveUp(world: MachinesWorld, op: Op, { id, stateAt }: Machine, error: unknown): Promise<void> {
+  world.log.warn({ machineId: id, err: error }, 'a machine could not be started');
   try {
-    await destroyAs(world, op, machine.id, 'failed_to_start');
+    await destroyAs(world, op, id, 'failed_to_start', { state: 'creating', since: stateAt });
     // Whoever destroyed it meanwhile may have come before our driver made its last piece.
-    await world.driver.destroy(machine.id);
+    const left = await findMachine(world.db, id);
+    if (left?.state === 'destroying' || left?.state === 'destroyed') await world.driver.destroy(id);
   } catch (failure) {
-    world.log.error({ machineId: machine.id, err: failure }, 'a failed machine could not be removed yet');
+    world.log.error({ machineId: id, err: failure }, 'a failed machine could not be removed yet');
   }
 }
 

@@ -18,6 +18,9 @@ export async function destroy(world: MachinesWorld, op: Op, id: MachineId): Prom
   await destroyAs(world, op, id, 'requested');
 }
 
+/** In this state, and where `since` is given, in the one that began then: not in a later one of the same name. */
+export type Only = { state: MachineState; since?: Date };
+
 /**
  * Says why it ends and, where `only` is given, ends it in no other state. Until the driver is done the machine is
  * `destroying`, so that a crash here is taken up again.
@@ -27,13 +30,15 @@ export async function destroyAs(
   op: Op,
   id: MachineId,
   reason: EndReason,
-  only?: MachineState,
+  only?: Only,
 ): Promise<void> {
   const usage = await world.driver.usage(id);
   const pending = await world.db.transact(async (tx) => {
     const found = await lockMachine(tx, id);
+    if (only?.since && found?.stateAt.getTime() !== only.since.getTime()) return undefined;
     const used = found && usedBy(found, usage);
-    const machine = used && (await markDestroying(tx, id, { at: world.clock.now(), reason, used }, only && [only]));
+    const machine =
+      used && (await markDestroying(tx, id, { at: world.clock.now(), reason, used }, only && [only.state]));
     if (machine) await facts.ending(tx, op, machine);
     return machine ?? found;
   });

@@ -113,7 +113,7 @@ const forPool = (op: Op): Wanted => ({
 /** Ends the machine that has waited longest. False where none waits. */
 export async function giveUpPooled(world: MachinesWorld, op: Op, reason: EndReason = 'surplus'): Promise<boolean> {
   const machine = await oldestPooled(world.db, world.driver.place);
-  if (machine) await destroyAs(world, op, machine.id, reason, 'pooled');
+  if (machine) await destroyAs(world, op, machine.id, reason, { state: 'pooled' });
   return machine !== undefined;
 }
 
@@ -136,7 +136,7 @@ export async function onceThereIsRoom<Result>(
 export async function giveUpOutdated(world: MachinesWorld, op: Op): Promise<void> {
   for (const { id } of await pooledMachines(world.db, world.driver.place)) {
     try {
-      if (!(await world.driver.isCurrent(id))) await destroyAs(world, op, id, 'surplus', 'pooled');
+      if (!(await world.driver.isCurrent(id))) await destroyAs(world, op, id, 'surplus', { state: 'pooled' });
     } catch (error) {
       world.log.error({ machineId: id, err: error }, 'a machine of another version could not be given up yet');
     }

@@ -50,7 +50,10 @@ type States = ReadonlyMap<string, Found['state']>;
 const endings = (world: MachinesWorld, op: Op, machines: readonly Seen[], found: States): Work[] =>
   machines.flatMap((seen) => {
     const reason = reasonToEnd(seen, op.now, found.get(seen.machine.id));
-    return reason ? [{ id: seen.machine.id, work: () => destroyAs(world, op, seen.machine.id, reason) }] : [];
+    const { id, stateAt } = seen.machine;
+    // Somebody may begin to make it once more in this moment.
+    const only = reason === 'abandoned' ? ({ state: 'creating', since: stateAt } as const) : undefined;
+    return reason ? [{ id, work: () => destroyAs(world, op, id, reason, only) }] : [];
   });
 
 function reasonToEnd(seen: Seen, now: Date, found: Found['state'] | undefined): EndReason | undefined {

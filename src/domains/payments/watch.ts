@@ -15,12 +15,19 @@ import type { PaymentsWorld } from './world.ts';
 const FIRST_REST_MS = 5 * SECOND;
 const LONGEST_REST_MS = 2 * MINUTE;
 
-/** What one process remembers of its looks for a coin; another that takes over needs none of it. */
-type Memory = {
+/** How much a node is asked, and how soon again. */
+type Pace = {
   failures: number;
   restsUntil: Date | undefined;
   /** Blocks that the node is asked about at once: fewer where it refuses, more again where it answers. */
   step: bigint;
+};
+
+/** What one process remembers of its looks for a coin; another that takes over needs none of it. */
+type Memory = {
+  /** At new blocks, and at old ones: a node may have those no more, and no new payment is to wait for that. */
+  newer: Pace;
+  older: Pace;
   /** The newest block and the last address at the last look: where both are the same there is nothing new. */
   seen: string | undefined;
   /** A coin before the one of now, of another chain: there is nobody to ask about it. */
@@ -35,13 +42,18 @@ export function createWatch(world: PaymentsWorld): (op: Op) => Promise<number> {
     for (const chain of await chainsToRead(world)) {
       const memory = memories.get(chain.token) ?? beginning();
       memories.set(chain.token, memory);
-      if (memory.isElsewhere || (memory.restsUntil && memory.restsUntil > op.now)) continue;
-      const found = await lookAt(world, chain, memory, op);
-      done += found.ok ? found.value : rest(world, memory, op, found);
+      done += await paced(world, memory.newer, op, () => look(world, chain, memory, op));
+      // Who rests after a failure is not asked about old blocks either.
+      const isAsked = memory.newer.restsUntil === undefined;
+      if (isAsked) done += await paced(world, memory.older, op, () => lookBack(world, chain, memory, op));
     }
     return done;
   };
 }
+
+const unhurried = (): Pace => ({ failures: 0, restsUntil: undefined, step: MAX_BLOCKS });
+const beginning = (): Memory => ({ newer: unhurried(), older: unhurried(), seen: undefined, isElsewhere: false });
+const NOTHING = { ok: true, value: 0 } as const;
 
 /** The coin that is asked for first, then those before it that somebody has been given an address for. */
 async function chainsToRead({ db, chain, chainOf, formerCoins }: PaymentsWorld): Promise<Chain[]> {
@@ -61,56 +73,63 @@ export async function tellUnread({ db, chain, formerCoins, log }: PaymentsWorld)
 
 const NOT_READ = 'payments with a coin that addresses were given out for are not looked for and not credited';
 
-const beginning = (): Memory => ({
-  failures: 0,
-  restsUntil: undefined,
-  step: MAX_BLOCKS,
-  seen: undefined,
-  isElsewhere: false,
-});
-
-async function lookAt(world: PaymentsWorld, chain: Chain, memory: Memory, op: Op): Promise<RpcAnswer<number>> {
-  const coin = await findCoin(world.db, chain.token);
-  if (!coin) return { ok: true, value: 0 };
-  const chainId = await chain.chainId(op.signal);
-  if (!chainId.ok) return chainId;
-  if (chainId.value !== coin.chainId) return elsewhere(world, memory, coin);
-  const newer = await look(world, chain, memory, op);
-  if (!newer.ok) return newer;
-  const older = await lookBack(world, chain, memory, op, coin);
-  if (!older.ok) return older;
-  Object.assign(memory, { failures: 0, restsUntil: undefined });
-  return { ok: true, value: newer.value + older.value };
+async function paced(
+  world: PaymentsWorld,
+  pace: Pace,
+  op: Op,
+  work: () => Promise<RpcAnswer<number>>,
+): Promise<number> {
+  if (pace.restsUntil && pace.restsUntil > op.now) return 0;
+  const done = await work();
+  if (!done.ok) return rest(world, pace, op, done);
+  Object.assign(pace, { failures: 0, restsUntil: undefined });
+  return done.value;
 }
 
-/** A chain that has been exchanged under a coin is a slip that is mended soon; one of a coin before is of the past. */
-function elsewhere({ chain, log }: PaymentsWorld, memory: Memory, coin: Coin): RpcAnswer<number> {
-  if (coin.token === chain?.token) return { ok: false, kind: 'nonsense', reason: WRONG_CHAIN };
+/** The coin, if the node is of its chain: else nothing that it says is worth anything. */
+async function known(
+  { chain: current, db, log }: PaymentsWorld,
+  chain: Chain,
+  memory: Memory,
+  op: Op,
+): Promise<RpcAnswer<Coin | undefined>> {
+  const coin = memory.isElsewhere ? undefined : await findCoin(db, chain.token);
+  if (!coin) return { ok: true, value: undefined };
+  const chainId = await chain.chainId(op.signal);
+  if (!chainId.ok || chainId.value === coin.chainId) return chainId.ok ? { ok: true, value: coin } : chainId;
+  // A chain that has been exchanged under a coin is a slip that is mended soon; one of a coin before is of the past.
+  if (chain.token === current?.token) return { ok: false, kind: 'nonsense', reason: WRONG_CHAIN };
   memory.isElsewhere = true;
   log.warn({ token: coin.token, symbol: coin.symbol, chainId: coin.chainId }, `${NOT_READ}: it is of another chain`);
-  return { ok: true, value: 0 };
+  return { ok: true, value: undefined };
 }
 
 /** At blocks that have come since the last time. */
 async function look(world: PaymentsWorld, chain: Chain, memory: Memory, op: Op): Promise<RpcAnswer<number>> {
   const { db, confirmations } = world;
+  const before = memory.seen;
+  memory.seen = undefined;
+  const found = await known(world, chain, memory, op);
+  if (!found.ok || !found.value) return found.ok ? NOTHING : found;
   const head = await chain.head(op.signal);
   if (!head.ok) return head;
   const { newest, isWished } = await outlook(db, chain.token);
-  if (!isWished && memory.seen === `${head.value.hash} ${newest}`) return { ok: true, value: 0 };
+  if (!isWished && before === `${head.value.hash} ${newest}`) {
+    memory.seen = before;
+    return NOTHING;
+  }
   // After the newest block: what is given out from here on can only be paid in blocks that are newer.
-  const { coin, addresses } = await db.transact((tx) =>
-    watched(tx, chain.token, afterSettled(head.value, confirmations)),
-  );
-  if (!coin || addresses.length === 0) return { ok: true, value: 0 };
-  const options = { coin, head: head.value, addresses, confirmations, step: memory.step };
+  const from = afterSettled(head.value, confirmations);
+  const { coin, addresses } = await db.transact((tx) => watched(tx, chain.token, from));
+  if (!coin || addresses.length === 0) return NOTHING;
+  const options = { coin, head: head.value, addresses, confirmations, step: memory.newer.step };
   const reading = await readOn(chain, options, op.signal);
   if (!reading.ok) return reading;
-  answered(memory);
+  answered(memory.newer);
   const credited = await book(world, op, coin, reading.value);
-  const isThrough = reading.value.awaited !== undefined && credited !== undefined;
-  memory.seen = isThrough ? `${head.value.hash} ${addresses.at(-1)}` : undefined;
-  return { ok: true, value: isThrough ? credited : 1 };
+  if (reading.value.awaited === undefined || credited === undefined) return { ok: true, value: 1 };
+  memory.seen = `${head.value.hash} ${addresses.at(-1)}`;
+  return { ok: true, value: credited };
 }
 
 async function watched(tx: Tx, token: string, from: bigint) {
@@ -122,39 +141,34 @@ async function watched(tx: Tx, token: string, from: bigint) {
 }
 
 /** At blocks that were read while some addresses rested. */
-async function lookBack(
-  world: PaymentsWorld,
-  chain: Chain,
-  memory: Memory,
-  op: Op,
-  coin: Coin,
-): Promise<RpcAnswer<number>> {
+async function lookBack(world: PaymentsWorld, chain: Chain, memory: Memory, op: Op): Promise<RpcAnswer<number>> {
   const unread = await nextUnread(world.db, chain.token);
-  if (!unread) return { ok: true, value: 0 };
-  const found = await catchUp(chain, unread, memory.step, op.signal);
+  if (!unread) return NOTHING;
+  const coin = await known(world, chain, memory, op);
+  if (!coin.ok || !coin.value) return coin.ok ? NOTHING : coin;
+  const found = await catchUp(chain, unread, memory.older.step, op.signal);
   if (!found.ok) return found;
-  answered(memory);
-  await bookCaughtUp(world, op, coin, found.value);
+  answered(memory.older);
+  await bookCaughtUp(world, op, coin.value, found.value);
   return { ok: true, value: 1 };
 }
 
-function answered(memory: Memory): void {
-  memory.step = memory.step * 2n < MAX_BLOCKS ? memory.step * 2n : MAX_BLOCKS;
+function answered(pace: Pace): void {
+  pace.step = pace.step * 2n < MAX_BLOCKS ? pace.step * 2n : MAX_BLOCKS;
 }
 
 /** Nothing is lost by a look that failed: the next one reads the same blocks. */
-function rest({ log }: PaymentsWorld, memory: Memory, op: Op, { reason }: RpcFailure): number {
+function rest({ log }: PaymentsWorld, pace: Pace, op: Op, { reason }: RpcFailure): number {
   if (op.signal.aborted) return 0;
   // Nodes limit blocks, results or time, and word it as they like.
-  if (reason.startsWith(LOGS) && memory.step > 1n) {
-    memory.step /= 2n;
-    log.warn({ reason, blocks: Number(memory.step) }, 'a node of the chain is asked about fewer blocks at once');
+  if (reason.startsWith(LOGS) && pace.step > 1n) {
+    pace.step /= 2n;
+    log.warn({ reason, blocks: Number(pace.step) }, 'a node of the chain is asked about fewer blocks at once');
     return 1;
   }
-  const restMs = Math.min(FIRST_REST_MS * 2 ** memory.failures, LONGEST_REST_MS);
-  memory.failures = Math.min(memory.failures + 1, MAX_FAILURES);
-  memory.restsUntil = after(op.now, restMs);
-  memory.seen = undefined;
+  const restMs = Math.min(FIRST_REST_MS * 2 ** pace.failures, LONGEST_REST_MS);
+  pace.failures = Math.min(pace.failures + 1, MAX_FAILURES);
+  pace.restsUntil = after(op.now, restMs);
   log[reason === WRONG_CHAIN ? 'error' : 'warn']({ reason, restMs }, 'the chain could not be read for payments');
   return 0;
 }

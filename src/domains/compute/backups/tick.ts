@@ -1,5 +1,6 @@
 import type { Op } from '../../../kernel/op.ts';
 import { after, SECOND } from '../../../kernel/time.ts';
+import { allParts } from '../../../platform/jobs/index.ts';
 import type { ComputeWorld } from '../world.ts';
 import { EXPIRED_SHOWN_MS } from './backup.ts';
 import { expireWithin } from './request.ts';
@@ -11,12 +12,18 @@ const BATCH = 100;
 const LEFT_AFTER_MS = 5 * SECOND;
 
 /** Does what is due by the platform's clock. Any number of processes may do it at the same time. */
-export async function tickBackups(world: ComputeWorld, op: Op): Promise<number> {
-  const expired = await expireDue(world, op);
+export const tickBackups = (world: ComputeWorld, op: Op): Promise<number> =>
+  allParts([
+    () => expireDue(world, op),
+    () => makeDue(world, op),
+    () => world.db.transact((tx) => forgetBackups(tx, after(op.now, -EXPIRED_SHOWN_MS), BATCH)),
+    () => takeUpLeft(world),
+  ]);
+
+async function makeDue(world: ComputeWorld, op: Op): Promise<number> {
   let made = 0;
   while (made < BATCH && (await runSchedule(world, op))) made += 1;
-  const forgotten = await world.db.transact((tx) => forgetBackups(tx, after(op.now, -EXPIRED_SHOWN_MS), BATCH));
-  return expired + made + forgotten + (await takeUpLeft(world));
+  return made;
 }
 
 async function expireDue(world: ComputeWorld, op: Op): Promise<number> {
