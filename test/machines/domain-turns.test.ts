@@ -22,7 +22,7 @@ beforeEach(() => {
   });
 });
 
-const isBegun = (count: number) => expect.poll(() => begun.length).toBe(count);
+const isBegun = async (count: number) => await expect.poll(() => begun.length).toBe(count);
 
 describe('machines that are asked for at once', () => {
   test('are made a few at a time, and the first who came is served first', async () => {
