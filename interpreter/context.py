@@ -160,7 +160,8 @@ class Context:
         self.say(execution, 'started', execution_count=self.count)
         if self.lost: self.tell('stderr', text=f'[{self.lost} This is a new one: variables are gone.]\n')
         self.lost = None
-        code = ''.join(execution.parts)
+        # Pieces may have been cut within a character.
+        code = ''.join(execution.parts).encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')
         self.kernel.unsent = self.for_shell(code, execution.env) if PRELUDE is not None else (
             json.dumps({'code': code, 'env': execution.env, 'count': self.count}).encode() + b'\n')
 

@@ -58,14 +58,15 @@ function textOf(value) {
   try {
     text = inspect(value);
   } catch (error) {
-    text = `[a value that cannot be shown: ${error}]`;
+    text = `[a value that cannot be shown: ${String(error)}]`;
   }
   return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
 }
 
 let interrupt = () => {};
 process.on('SIGINT', () => interrupt(interruption()));
-const interruption = () => Object.assign(new Error('The execution was interrupted'), { name: 'Interrupted', stack: '' });
+const interruption = () =>
+  Object.assign(new Error('The execution was interrupted'), { name: 'Interrupted', stack: '' });
 
 /** What a cell left behind and what fails later ends no kernel. */
 const toStderr = (error) => process.stderr.write(`Uncaught ${error instanceof Error ? error.stack : textOf(error)}\n`);
@@ -76,10 +77,19 @@ process.on('unhandledRejection', toStderr);
 const translated = (code) =>
   code
     .replace(/^([ \t]*)import[ \t]+(['"][^'"\n]+['"])/gm, '$1await __freehold.load($2)')
-    .replace(/^([ \t]*)import[ \t]+\*[ \t]+as[ \t]+([\w$]+)[ \t]+from[ \t]+(['"][^'"\n]+['"])/gm, '$1const $2 = await __freehold.load($3)')
-    .replace(/^([ \t]*)import[ \t]+([\w$]+)[ \t]+from[ \t]+(['"][^'"\n]+['"])/gm, '$1const { default: $2 } = await __freehold.load($3)')
-    .replace(/^([ \t]*)import[ \t]+\{([^}]*)\}[ \t]+from[ \t]+(['"][^'"\n]+['"])/gm, (_all, indent, names, from) =>
-      `${indent}const {${names.replace(/[ \t]+as[ \t]+/g, ': ')}} = await __freehold.load(${from})`)
+    .replace(
+      /^([ \t]*)import[ \t]+\*[ \t]+as[ \t]+([\w$]+)[ \t]+from[ \t]+(['"][^'"\n]+['"])/gm,
+      '$1const $2 = await __freehold.load($3)',
+    )
+    .replace(
+      /^([ \t]*)import[ \t]+([\w$]+)[ \t]+from[ \t]+(['"][^'"\n]+['"])/gm,
+      '$1const { default: $2 } = await __freehold.load($3)',
+    )
+    .replace(
+      /^([ \t]*)import[ \t]+\{([^}]*)\}[ \t]+from[ \t]+(['"][^'"\n]+['"])/gm,
+      (_all, indent, names, from) =>
+        `${indent}const {${names.replace(/[ \t]+as[ \t]+/g, ': ')}} = await __freehold.load(${from})`,
+    )
     .replace(/\bawait[ \t]+import[ \t]*\(/g, 'await __freehold.load(');
 
 /** The value of a cell, in a list, or nothing where it has none. Throws what the cell throws. */
@@ -127,9 +137,9 @@ async function run({ code, env, count }) {
 function described(error) {
   try {
     if (!(error instanceof Error)) return ['Error', textOf(error), `Uncaught ${textOf(error)}`];
-    const lines = String(error.stack || `${error.name}: ${error.message}`).split('\n');
+    const lines = (error.stack || `${error.name}: ${error.message}`).split('\n');
     const own = lines.findIndex((line) => /^\s+at (Session\.post|ours\.call|kernel)\b/.test(line));
-    return [String(error.name), String(error.message), lines.slice(0, own === -1 ? undefined : own).join('\n')];
+    return [error.name, error.message, lines.slice(0, own === -1 ? undefined : own).join('\n')];
   } catch {
     return ['Error', 'an error that cannot be shown', ''];
   }

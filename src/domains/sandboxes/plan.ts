@@ -3,6 +3,7 @@ import { parseId } from '../../kernel/ids.ts';
 import type { Usd } from '../../kernel/money.ts';
 import type { AccountOp } from '../../kernel/op.ts';
 import { POOLED_LIMITS, type LimitsRequest, type Snapshot } from '../machines/index.ts';
+import { INTERPRETER_TEMPLATE } from './code/index.ts';
 import type { NewSandbox } from './index.ts';
 import type { NewKept } from './kept.ts';
 import { sizeOf } from './money.ts';
@@ -80,7 +81,7 @@ export async function planOf(world: SandboxesWorld, op: AccountOp, request: NewS
 }
 
 async function sourceOf({ machines, images }: SandboxesWorld, op: AccountOp, template: string): Promise<Source> {
-  if (template === BASE_TEMPLATE) return { kind: 'base' };
+  if (template === BASE_TEMPLATE || template === INTERPRETER_TEMPLATE) return { kind: 'base' };
   if (template === '' || template.length > MAX_TEMPLATE_LENGTH) throw noTemplate(template);
   const id = parseId('snapshot', template);
   if (id)
