@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Answer } from '../apis/contract.ts';
-import { hasInterpreter, INTERPRETER_PORT } from '../domains/sandboxes/index.ts';
+import { INTERPRETER_PORT } from '../domains/sandboxes/index.ts';
 import type { Clock } from '../kernel/time.ts';
 import type { ClientAddress } from '../platform/client-address.ts';
 import { answerOn, hasBody, type Forwarded, type Outcome, type Target } from '../platform/forward.ts';
@@ -98,8 +98,7 @@ const headOf = ({ url = '/', headers, headersDistinct }: IncomingMessage) => ({
 });
 
 async function hasInterpreterAt({ byCode }: SandboxesBehind, code: string): Promise<boolean> {
-  const sandbox = await byCode(code);
-  return sandbox !== undefined && hasInterpreter(sandbox);
+  return (await byCode(code))?.interpreter === true;
 }
 
 /** What we serve of a sandbox stands among our routes, which know the sandbox by its headers. */

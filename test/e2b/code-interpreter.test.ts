@@ -244,6 +244,23 @@ describe('contexts', () => {
     expect(await sandbox.commands.list()).toEqual([]);
   });
 
+  test(
+    'are not in a fork or a snapshot of their sandbox, which runs code all the same',
+    { timeout: 60_000 },
+    async () => {
+      const source = await create();
+      const context = await source.createCodeContext();
+      await source.runCode('x = 5; open("kept.txt", "w").write("kept")', { context });
+      const { snapshotId } = await source.createSnapshot();
+      await source.kill();
+      const copy = await create({ template: snapshotId });
+      await expect(copy.runCode('x', { context })).rejects.toBeInstanceOf(NotFoundError);
+      expect((await copy.runCode('open("kept.txt").read()')).text).toBe("'kept'");
+      await copy.kill();
+      await Sandbox.deleteSnapshot(snapshotId, client.access);
+    },
+  );
+
   test('outlive a memory pause of their sandbox, and not a start from its disk', { timeout: 60_000 }, async () => {
     const paused = await create();
     const context = await paused.createCodeContext();

@@ -120,6 +120,7 @@ const plainSandbox = (code: string): Sandbox => ({
   keptMemory: false,
   pausedBy: undefined,
   template: 'base',
+  interpreter: false,
   limits: { vcpus: 1, memoryMb: 512, diskGb: 1, pids: 512 },
   metadata: {},
   env: {},

@@ -29,7 +29,6 @@ import type { SandboxesWorld } from './world.ts';
 export {
   DEFAULT_LANGUAGE,
   defaultId,
-  hasInterpreter,
   INTERPRETER_PORT,
   languageNamed,
   type Cell,

@@ -1,4 +1,4 @@
-import { hasInterpreter, INTERPRETER_PORT, type CodePlace, type Sandboxes } from '../../../domains/sandboxes/index.ts';
+import { INTERPRETER_PORT, type CodePlace, type Sandboxes } from '../../../domains/sandboxes/index.ts';
 import { AppError } from '../../../kernel/errors.ts';
 import type { Op } from '../../../kernel/op.ts';
 import type { CountRequest, RawRequest } from '../../contract.ts';
@@ -30,7 +30,7 @@ const TRAFFIC_TOKEN = 'e2b-traffic-access-token';
 /** The sandbox that a request names. Throws `SandboxGone` where there is none that answers at this port. */
 export async function named49999(domains: EnvdDomains, request: RawRequest) {
   const sandbox = await named(domains, request, INTERPRETER_PORT);
-  if (!hasInterpreter(sandbox)) throw new SandboxGone(sandbox.code);
+  if (!sandbox.interpreter) throw new SandboxGone(sandbox.code);
   return sandbox;
 }
 

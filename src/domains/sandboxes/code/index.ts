@@ -1,6 +1,5 @@
 import type { MachineId } from '../../../kernel/ids.ts';
 import type { Op } from '../../../kernel/op.ts';
-import type { Sandbox } from '../sandbox.ts';
 import {
   createContext,
   listContexts,
@@ -20,8 +19,6 @@ export { DEFAULT_LANGUAGE, languageNamed, type Language } from './kernels.ts';
 /** A name of the base image; sandboxes of it have a port for running code, which the server itself answers. */
 export const INTERPRETER_TEMPLATE = 'code-interpreter-v1';
 export const INTERPRETER_PORT = 49_999;
-
-export const hasInterpreter = ({ template }: Pick<Sandbox, 'template'>): boolean => template === INTERPRETER_TEMPLATE;
 
 /** Code in contexts that remember. Each verb throws `conflict` where the machine does not run. */
 export type Interpreter = {
