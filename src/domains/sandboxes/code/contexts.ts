@@ -76,18 +76,38 @@ async function start(machines: CodeMachines, op: Op, place: CodePlace, context: 
   run.close();
 }
 
-/** What a context tells from now on. One of those that are there by themselves begins at its first use. */
-export async function joinContext(machines: CodeMachines, op: Op, place: CodePlace, id: string): Promise<RunStream> {
+/**
+ * What a context tells from now on, once `ask` has asked something of it. One of those that are there by themselves
+ * begins at its first use. Throws `not_found` where there is none.
+ */
+export async function joinContext(
+  machines: CodeMachines,
+  op: Op,
+  place: CodePlace,
+  id: string,
+  ask: () => Promise<void>,
+): Promise<RunStream> {
   const language = languageOf(id);
-  const join = () => machines.attach(op, place.machineId, { tag: tagOf(id) });
-  const joined = await join().catch(unlessMissing);
+  // What has ended may still be joined, but takes no questions.
+  const join = async (): Promise<RunStream | undefined> => {
+    const run = await machines.attach(op, place.machineId, { tag: tagOf(id) }).catch(unlessMissing);
+    try {
+      if (run) await ask();
+      return run;
+    } catch (error) {
+      run?.close();
+      return unlessMissing(error);
+    }
+  };
+  const joined = await join();
   if (joined) return joined;
   if (!isDefault(id)) throw noContext(id);
   // Of two that begin it at once, one does; the other finds it there.
-  const failure = await start(machines, op, place, { id, language, cwd: HOME }).catch((error: unknown) => ({ error }));
-  const begun = await join().catch(unlessMissing);
+  const [started] = await Promise.allSettled([start(machines, op, place, { id, language, cwd: HOME })]);
+  const begun = await join();
   if (begun) return begun;
-  throw failure?.error ?? new AppError('conflict', `Context ${id} ended as it began`);
+  const cause: unknown = started.status === 'rejected' ? started.reason : undefined;
+  throw cause instanceof AppError ? cause : new AppError('conflict', `Context ${id} ended as it began`, { cause });
 }
 
 function unlessMissing(error: unknown): undefined {

@@ -70,34 +70,38 @@ export async function execute(
     throw new AppError('too_large', `env_vars have at most ${MAX_ENV_LENGTH} characters`);
   const id = randomUUID();
   const { machineId } = place;
-  const send = (sender: Op, ...messages: object[]) =>
-    machines.inputRun(sender, machineId, { tag: tagOf(contextId) }, Buffer.from(messages.map(line).join('')));
-  const line = (message: object) => `${JSON.stringify({ id, ...message })}\n`;
-  const run = await joinContext(machines, op, place, contextId);
+  const send = (sender: Op, message: object) =>
+    machines.inputRun(
+      sender,
+      machineId,
+      { tag: tagOf(contextId) },
+      Buffer.from(`${JSON.stringify({ id, ...message })}\n`),
+    );
+  // Where it cannot be told it is gone with its machine.
+  const sendStop = () => send(steadfast(op), { stop: true }).catch(() => {});
+  const ask = async () => {
+    for (const part of piecesOf(code)) await send(op, { part });
+    await send(op, { run: env });
+  };
+  const run = await joinContext(machines, op, place, contextId, ask).catch(async (error: unknown) => {
+    // The caller may have gone after all was said.
+    if (op.signal.aborted) await sendStop();
+    throw error;
+  });
   let isOver = false;
   const stop = () => {
     if (isOver) return;
     isOver = true;
-    // Where it cannot be told it is gone with its machine.
-    void send(steadfast(op), { stop: true })
-      .catch(() => {})
-      .finally(() => run.close());
+    void sendStop().finally(() => run.close());
   };
-  try {
-    const pieces = piecesOf(code);
-    for (const part of pieces.slice(0, -1)) await send(op, { part });
-    await send(op, { part: pieces.at(-1) ?? '' });
-    await send(op, { run: env });
-  } catch (error) {
-    stop();
-    throw error;
-  }
+  op.signal.addEventListener('abort', stop, { once: true });
   const news = async function* (): AsyncGenerator<ExecutionNews> {
     try {
       yield* newsOf(run, id, holding);
       isOver = true;
     } finally {
       holding(0);
+      op.signal.removeEventListener('abort', stop);
       if (isOver) run.close();
       else stop();
     }
