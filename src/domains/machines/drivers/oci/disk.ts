@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CommandFailed, must, run, type Command } from '../../../../platform/run.ts';
 import { exists } from '../../images/debian.ts';
 import { DISK_SUFFIX, type Places } from './layout.ts';
-import type { Spawner } from './spawner.ts';
+import type { Spawner } from '../../../../platform/spawner.ts';
 
 const GIB = 2 ** 30;
 const BLOCK = 512;

@@ -10,7 +10,7 @@ import type { Runtime, RuntimeName } from './commands.ts';
 import { diskUsage } from './disk.ts';
 import type { Firewall } from './firewall.ts';
 import type { Layout } from './layout.ts';
-import type { Spawner } from './spawner.ts';
+import type { Spawner } from '../../../../platform/spawner.ts';
 
 /** Where the making of a machine, or its removal, has come to; tests end the process at each. */
 export type Step =

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
-import { CommandFailed, SYSTEM_PATH, type Command } from '../../../../platform/run.ts';
+import { CommandFailed, SYSTEM_PATH, type Command } from './run.ts';
 
 /**
  * Runs commands from a small process of ours (`machine-init/spawner.h` says how to talk to it). To fork this server
