@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -7,7 +7,7 @@ import { baseImageDir } from '../../src/domains/machines/images/base.ts';
 import { packTree, unpackTree } from '../../src/domains/machines/images/tree.ts';
 import { CACHE_DIR, prepareTestHost } from '../machines/host.ts';
 import { isThere } from './archive.ts';
-import { tarOf, type Member } from './tar.ts';
+import { headOf, longNamed, tarOf, type Member } from './tar.ts';
 
 /** What is taken in as an image's tree, when a machine packs whatever its tenant likes. */
 let directory: string;
@@ -24,9 +24,13 @@ afterAll(async () => expect(await readdir(join(baseDir, 'mnt'))).toEqual([]));
 const SHELL: Member = { name: 'bin/sh', mode: 0o755, content: '#!' };
 
 async function unpacked(members: Member[], limits?: { files: number; bytes: number }) {
+  await writeFile(join(directory, 'archive'), tarOf(members));
+  return unpackedArchive(limits);
+}
+
+async function unpackedArchive(limits?: { files: number; bytes: number }) {
   const to = join(directory, 'tree');
   await mkdir(to);
-  await writeFile(join(directory, 'archive'), tarOf(members));
   const tree = await unpackTree({
     archive: join(directory, 'archive'),
     to,
@@ -99,6 +103,28 @@ test('more files or bytes than are taken are refused, before all of them lie on 
   await rm(join(directory, 'tree'), { recursive: true });
   const large = { name: 'large', content: 'x'.repeat(2_000_000) };
   await expect(unpacked([SHELL, large], { files: 100, bytes: 1e6 })).rejects.toMatchObject({ code: 'too_large' });
+});
+
+test('directories that an archive leaves out count as files, before many of them lie on the disk', async () => {
+  const deep = (index: number) => longNamed(`${index}/${'d/'.repeat(500)}file`);
+  const many = Array.from({ length: 50 }, (_, index) => deep(index)).flat();
+  await expect(unpacked([SHELL, ...many], { files: 5_000, bytes: 1e9 })).rejects.toMatchObject({ code: 'too_large' });
+  expect((await readdir(join(directory, 'tree'))).length).toBeLessThan(40);
+});
+
+test('an archive whose names fill more memory than the unpacking may have is refused', async () => {
+  const length = 1.25 * 2 ** 30;
+  const head = headOf({ name: '././@LongLink', kind: 'name' }, length);
+  const rest = tarOf([{ name: 'file', content: '' }, SHELL]);
+  const archive = await open(join(directory, 'archive'), 'w');
+  await archive.write(head);
+  await archive.write('long', head.length);
+  await archive.write(rest, 0, rest.length, head.length + length);
+  await archive.close();
+  await expect(unpackedArchive()).rejects.toMatchObject({
+    code: 'invalid',
+    message: expect.stringMatching(/unpacked/),
+  });
 });
 
 test('a tree with a file that is one large hole is not packed, and its archive is no longer than it may be', async () => {
