@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { idRange } from '../../src/domains/machines/host.ts';
 import { baseImageDir } from '../../src/domains/machines/images/base.ts';
+import { openShelf } from '../../src/domains/machines/images/shelf.ts';
 import { packTree, unpackTree } from '../../src/domains/machines/images/tree.ts';
 import { CACHE_DIR, prepareTestHost } from '../machines/host.ts';
 import { isThere } from './archive.ts';
@@ -125,6 +126,23 @@ test('an archive whose names fill more memory than the unpacking may have is ref
     code: 'invalid',
     message: expect.stringMatching(/unpacked/),
   });
+});
+
+test('a tree with paths that are too long for the kernel is refused, and nothing is left of its draft', async () => {
+  const shelf = await openShelf({ cacheDir: CACHE_DIR, dataDir: directory });
+  const key = `img_${'0'.repeat(32)}`;
+  const { archive } = await shelf.draft(key);
+  // Links that lead one directory further each: below the last, names are longer than the kernel takes from the top.
+  const step = 'd'.repeat(90);
+  const steps = Array.from({ length: 35 }, (_, index) => 'l/'.repeat(index)).flatMap((to) => [
+    ...longNamed(`${to}${step}`, { kind: 'directory' }),
+    ...longNamed(`${to}l`, { kind: 'symlink', target: step }),
+  ]);
+  const deep = longNamed(`${'l/'.repeat(35)}${`${step}/`.repeat(35)}file`);
+  await writeFile(archive, tarOf([SHELL, ...steps, ...deep]));
+  await expect(shelf.place(key)).rejects.toMatchObject({ code: 'invalid' });
+  await shelf.dropDraft(key);
+  expect(await shelf.keys()).toEqual([]);
 });
 
 test('a tree with a file that is one large hole is not packed, and its archive is no longer than it may be', async () => {

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { AppError, assert } from '../../../kernel/errors.ts';
+import { MINUTE } from '../../../kernel/time.ts';
+import { must } from '../../../platform/run.ts';
 import type { IdRange } from '../drivers/oci/bundle.ts';
 import { idRange } from '../host.ts';
 import { baseImageDir, importedImagesDir } from './base.ts';
@@ -14,6 +16,7 @@ import { packTree, unpackTree, type Tree } from './tree.ts';
 
 const OWNER_ONLY = 0o700;
 const FILE_OWNER_ONLY = 0o600;
+const REMOVAL_TIMEOUT_MS = 20 * MINUTE;
 const KEY = /^img_[0-9a-f]{32}$/;
 
 export type ShelfOptions = { cacheDir: string; dataDir: string };
@@ -93,7 +96,10 @@ function at(area: string, key: string): string {
 }
 
 const made = (area: string) => mkdir(area, { recursive: true, mode: OWNER_ONLY });
-const remove = (path: string) => rm(path, { recursive: true, force: true });
+
+/** A tenant's tree may be deeper than any name that the kernel takes: `rm` goes down into it step by step. */
+const remove = async (path: string): Promise<void> =>
+  void (await must(['rm', '-rf', '--one-file-system', '--', path], { timeoutMs: REMOVAL_TIMEOUT_MS }));
 
 async function imageDirOf({ done, baseDir }: Places, key: string): Promise<string | undefined> {
   if (key === BASE) return baseDir;
