@@ -130,8 +130,8 @@ test('an archive whose names fill more memory than the unpacking may have is ref
 
 test('a tree with paths that are too long for the kernel is refused, and nothing is left of its draft', async () => {
   const shelf = await openShelf({ cacheDir: CACHE_DIR, dataDir: directory });
-  const key = `img_${'0'.repeat(32)}`;
-  const { archive } = await shelf.draft(key);
+  const draft = { id: `img_${'0'.repeat(32)}`, machineId: 'mch_1' };
+  const { archive } = await shelf.draft(draft);
   // Links that lead one directory further each: below the last, names are longer than the kernel takes from the top.
   const step = 'd'.repeat(90);
   const steps = Array.from({ length: 35 }, (_, index) => 'l/'.repeat(index)).flatMap((to) => [
@@ -140,8 +140,8 @@ test('a tree with paths that are too long for the kernel is refused, and nothing
   ]);
   const deep = longNamed(`${'l/'.repeat(35)}${`${step}/`.repeat(35)}file`);
   await writeFile(archive, tarOf([SHELL, ...steps, ...deep]));
-  await expect(shelf.place(key)).rejects.toMatchObject({ code: 'invalid' });
-  await shelf.dropDraft(key);
+  await expect(shelf.unpack(draft)).rejects.toMatchObject({ code: 'invalid' });
+  await shelf.dropDraft(draft);
   expect(await shelf.keys()).toEqual([]);
 });
 
