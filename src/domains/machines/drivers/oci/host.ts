@@ -92,10 +92,19 @@ export async function roomOf(layout: Layout): Promise<HostRoom> {
   };
 }
 
-/** What the kernel counts for all machines and the host's root together, and by default allows far too few of. */
+/** More of anything than the memory that machines have is room for. */
+const BEYOND_MEMORY = 2 ** 30;
+/**
+ * What the kernel counts for all machines together, or for users of the same number in all of them, and by default allows
+ * so few of that one machine can take all. What they fill is counted as the memory of the machine that has them.
+ */
 const SHARED_LIMITS = {
   '/proc/sys/fs/inotify/max_user_instances': 65_536,
   '/proc/sys/fs/inotify/max_user_watches': 4_194_304,
+  '/proc/sys/fs/epoll/max_user_watches': BEYOND_MEMORY,
+  '/proc/sys/fs/aio-max-nr': BEYOND_MEMORY,
+  '/proc/sys/fs/pipe-user-pages-soft': BEYOND_MEMORY,
+  '/proc/sys/kernel/pty/max': 262_144,
 };
 
 /** Raises what many machines share; each machine has a limit of its own below it. */
