@@ -117,6 +117,31 @@ ${then}`;
     expect(modest.stdout.toString().trim()).toBe('65536 0');
   });
 
+  test('timers, signals that wait and queues of messages run out in one machine only', async () => {
+    const take = (timers: number, queues: number, then: string) => `
+import ctypes, os, time
+libc = ctypes.CDLL(None)
+timer, attributes = ctypes.c_void_p(), (ctypes.c_long * 8)(0, 10, 4_096)
+timers = sum(libc.timer_create(0, None, ctypes.byref(timer)) == 0 for _ in range(${timers}))
+names = [b'/%d-%d' % (os.getpid(), number) for number in range(${queues})]
+opened = [libc.mq_open(name, os.O_CREAT | os.O_RDWR, 0o600, attributes) for name in names]
+queues = sum(descriptor >= 0 for descriptor in opened)
+${then}`;
+    const alone = await host.sh(neighbour, '', { command: ['python3', '-c', take(0, 50, 'print(queues)')] });
+    const most = Number(alone.stdout.toString());
+    expect(most).toBeLessThan(50);
+    const enough = new AbortController();
+    const holding = `open('/tmp/new', 'w').write(str(timers)); os.rename('/tmp/new', '/tmp/timers'); time.sleep(60)`;
+    const greedy = host.sh(id, '', { command: ['python3', '-c', take(100_000, 50, holding)], signal: enough.signal });
+    const taken = async () => Number((await host.sh(id, 'cat /tmp/timers')).stdout.toString());
+    await expect.poll(taken, { timeout: 10_000 }).toBeGreaterThan(10_000);
+    const modest = await host.sh(neighbour, '', { command: ['python3', '-c', take(50, 0, 'print(timers)')] });
+    enough.abort();
+    await greedy;
+    expect(modest.stdout.toString().trim()).toBe('50');
+    expect(await taken()).toBeLessThanOrEqual(65_536);
+  });
+
   test('what a machine has used is counted', async () => {
     await host.sh(neighbour, 'head -c 20M /dev/urandom > ~/counted; sync');
     const usage = await host.driver.usage(neighbour);
