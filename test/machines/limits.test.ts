@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { MachineId } from '../../src/kernel/ids.ts';
@@ -115,6 +115,13 @@ ${then}`;
     enough.abort();
     await greedy;
     expect(modest.stdout.toString().trim()).toBe('65536 0');
+  });
+
+  test('full houses of many machines leave the host processes and open files', async () => {
+    const most = async (name: string) => Number(await readFile(`/proc/sys/${name}`, 'utf8'));
+    const { stdout } = await host.sh(id, 'ulimit -n');
+    expect(await most('fs/file-max')).toBeGreaterThan(Number(stdout) * SMALL.pids * 100);
+    expect(await most('kernel/pid_max')).toBeGreaterThan(SMALL.pids * 1_000);
   });
 
   test('timers, signals that wait and queues of messages run out in one machine only', async () => {

@@ -103,14 +103,24 @@ const SHARED_LIMITS = {
   '/proc/sys/fs/inotify/max_user_watches': 4_194_304,
   '/proc/sys/fs/epoll/max_user_watches': BEYOND_MEMORY,
   '/proc/sys/fs/aio-max-nr': BEYOND_MEMORY,
+  '/proc/sys/fs/file-max': BEYOND_MEMORY,
   '/proc/sys/fs/pipe-user-pages-soft': BEYOND_MEMORY,
+  '/proc/sys/kernel/pid_max': 4_194_304,
   '/proc/sys/kernel/pty/max': 262_144,
 };
 
-/** Raises what many machines share; each machine has a limit of its own below it. */
+/**
+ * Raises what many machines share; each machine has a limit of its own below it. A kernel that was built without one has
+ * nothing to run out of.
+ */
 export async function raiseSharedLimits(): Promise<void> {
-  for (const [file, least] of Object.entries(SHARED_LIMITS))
-    if (Number(await readFile(file, 'utf8')) < least) await writeFile(file, String(least));
+  for (const [file, least] of Object.entries(SHARED_LIMITS)) {
+    const now = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+      return undefined;
+    });
+    if (now !== undefined && Number(now) < least) await writeFile(file, String(least));
+  }
 }
 
 /** Tells this host from others, also where two of them run the same installation. */
