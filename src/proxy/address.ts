@@ -1,7 +1,12 @@
+import { INTERPRETER_PORT } from '../domains/sandboxes/index.ts';
+
 /** The port of a sandbox at which the E2B contract finds the sandbox's own interface. */
 export const ENVD_PORT = 49_983;
 /** Where that interface stands among the server's own routes; clients with one URL for all sandboxes put it first. */
 export const ENVD_PREFIX = '/e2b/envd';
+
+/** Where what runs code in sandboxes of the code interpreter stands. */
+export const INTERPRETER_PREFIX = '/e2b/code';
 
 const MAX_PORT = 65_535;
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -53,6 +58,15 @@ export function partsOf(label: string): { port: number; code: string } | undefin
   const [, digits, code] = PORT_AND_CODE.exec(label) ?? [];
   const port = portOf(digits);
   return port === undefined || code === undefined ? undefined : { port, code };
+}
+
+/** The sandbox whose interpreter an address leads to, if it has one. */
+export function interpreterAt(address: Address): { code: string; path: string } | undefined {
+  if (address.kind !== 'label' && address.kind !== 'pair') return undefined;
+  const { port, code } = (address.kind === 'pair' ? address : partsOf(address.label)) ?? {};
+  return port === INTERPRETER_PORT && code !== undefined
+    ? { code, path: INTERPRETER_PREFIX + address.path }
+    : undefined;
 }
 
 function byHeaders(head: Head): Address {

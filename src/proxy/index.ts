@@ -1,12 +1,13 @@
 import type { Duplex } from 'node:stream';
 import type { Answer } from '../apis/contract.ts';
+import { INTERPRETER_PORT } from '../domains/sandboxes/index.ts';
 import type { Clock } from '../kernel/time.ts';
 import type { ClientAddress } from '../platform/client-address.ts';
 import { answerOn, hasBody, type Forwarded, type Outcome, type Target } from '../platform/forward.ts';
 import type { Front, IncomingMessage, RequestListener, ServerResponse } from '../platform/front.ts';
 import { requestId } from '../platform/http.ts';
 import type { Log } from '../platform/log.ts';
-import { addressOf, ENVD_PORT, type Address } from './address.ts';
+import { addressOf, ENVD_PORT, interpreterAt, type Address } from './address.ts';
 import { toApplication, toClient, toProgram, type Client } from './headers.ts';
 import { createLanes, type Lanes } from './lanes.ts';
 import {
@@ -59,8 +60,16 @@ export function createProxy(options: ProxyOptions): Proxy {
     tunnels: (request) => isTenants(addressedTo(request)) && !hasBody(request),
     serve(request, response, routes) {
       const address = addressedTo(request);
-      if (address.kind === 'envd') return toEnvd(request, response, address, routes);
-      if (isTenants(address)) begin(request, address, onResponse(request, response, options));
+      if (address.kind === 'envd') return toRoutes(request, response, { ...address, port: ENVD_PORT }, routes);
+      if (!isTenants(address)) return;
+      const visitPort = () => begin(request, address, onResponse(request, response, options));
+      const code = interpreterAt(address);
+      if (!code) return visitPort();
+      // Whose sandbox has none, or cannot be looked at now, is answered as at every other port.
+      hasInterpreterAt(options.sandboxes, code.code).then(
+        (has) => (has ? toRoutes(request, response, { ...code, port: INTERPRETER_PORT }, routes) : visitPort()),
+        visitPort,
+      );
     },
     tunnel(request, socket, head) {
       const address = addressedTo(request);
@@ -88,16 +97,20 @@ const headOf = ({ url = '/', headers, headersDistinct }: IncomingMessage) => ({
   sandboxPort: headers['e2b-sandbox-port']?.toString(),
 });
 
-/** A sandbox's own interface stands among our routes, which know the sandbox by its headers. */
-function toEnvd(
+async function hasInterpreterAt({ byCode }: SandboxesBehind, code: string): Promise<boolean> {
+  return (await byCode(code))?.interpreter === true;
+}
+
+/** What we serve of a sandbox stands among our routes, which know the sandbox by its headers. */
+function toRoutes(
   request: IncomingMessage,
   response: ServerResponse,
-  { code, path }: Extract<Address, { kind: 'envd' }>,
+  { code, path, port }: { code: string; path: string; port: number },
   routes: RequestListener,
 ): void {
   request.url = path;
   request.headers['e2b-sandbox-id'] = code;
-  request.headers['e2b-sandbox-port'] = String(ENVD_PORT);
+  request.headers['e2b-sandbox-port'] = String(port);
   if (request.headers.expect !== undefined) response.writeContinue();
   routes(request, response);
 }

@@ -9,7 +9,7 @@ import type { Place } from './lanes.ts';
 import * as refusal from './refusal.ts';
 import type { Refusal } from './refusal.ts';
 
-export type SandboxesBehind = Pick<Sandboxes, 'byHostLabel' | 'awake' | 'trafficToken'>;
+export type SandboxesBehind = Pick<Sandboxes, 'awake' | 'byCode' | 'byHostLabel' | 'trafficToken'>;
 export type ComputersBehind = Pick<Compute, 'bySubdomain'>;
 export type MachinesBehind = Pick<Machines, 'dial'>;
 

@@ -188,7 +188,8 @@ const e2b = (url: string): Section => ({
   blocks: [
     text(
       'The stock `e2b` client from npm works here unchanged: sandboxes, commands, terminals, files, snapshots, forks,',
-      'pause and resume, ports. Have a key written the way it wants, and set three variables:',
+      'pause and resume, ports. So does `@e2b/code-interpreter`: code that remembers, in Python, JavaScript and bash, in',
+      'sandboxes of the template `code-interpreter-v1`. Have a key written the way it wants, and set three variables:',
     ),
     shell(
       `curl -s ${url}/v1/keys -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' \\`,

@@ -328,6 +328,7 @@ function sandboxOf(): Sandbox {
     keptMemory: false,
     pausedBy: undefined,
     template: 'base',
+    interpreter: false,
     limits: { vcpus: 1, memoryMb: 512, diskGb: 1, pids: 512 },
     metadata: {},
     env: { GREETING: 'hello' },

@@ -53,7 +53,7 @@ describe('a new sandbox', () => {
   });
 
   test('of a template that is not there is refused in words', async () => {
-    await expect(client.create({ template: 'code-interpreter-v1' })).rejects.toThrow(/code-interpreter-v1|emplate/);
+    await expect(client.create({ template: 'code-interpreter-v9' })).rejects.toThrow(/code-interpreter-v9|emplate/);
   });
 
   test.each([

@@ -53,6 +53,7 @@ export async function proxyWorld({ trustProxy }: { trustProxy?: string[] } = {})
         wakes.push(sandbox.code);
         return addSandbox(sandbox.code, { ...sandbox, state: 'running' });
       },
+      byCode: async (code) => sandboxes.get(code),
       trafficToken: () => TOKEN,
     },
     machines: {
@@ -70,6 +71,10 @@ export async function proxyWorld({ trustProxy }: { trustProxy?: string[] } = {})
   });
   const server = createHttpServer({ fronts: [proxy] });
   server.all('/own', (request, reply) => void reply.send({ own: true, host: request.headers.host }));
+  server.all(
+    '/e2b/code/*',
+    ({ url, headers }, reply) => void reply.send({ code: url, sandbox: headers['e2b-sandbox-id'] }),
+  );
   server.all(
     '/e2b/envd/*',
     ({ url, headers }, reply) => void reply.send({ envd: url, sandbox: headers['e2b-sandbox-id'] }),
@@ -115,6 +120,7 @@ const plainSandbox = (code: string): Sandbox => ({
   keptMemory: false,
   pausedBy: undefined,
   template: 'base',
+  interpreter: false,
   limits: { vcpus: 1, memoryMb: 512, diskGb: 1, pids: 512 },
   metadata: {},
   env: {},

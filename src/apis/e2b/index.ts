@@ -5,6 +5,7 @@ import { MINUTE } from '../../kernel/time.ts';
 import { ok, route, type Api, type Route } from '../contract.ts';
 import { envdRoutes } from './envd/index.ts';
 import { ErrorBody, presentError } from './errors.ts';
+import { interpreterRoutes } from './interpreter/index.ts';
 import { lifecycleRoutes } from './lifecycle.ts';
 import { logRoutes } from './logs.ts';
 import { metricRoutes } from './metrics.ts';
@@ -37,7 +38,7 @@ export const e2bApi = (domains: E2bDomains): Api => ({
     ...templateRoutes(domains),
     healthRoute(),
   ],
-  raw: envdRoutes(domains),
+  raw: [...envdRoutes(domains), ...interpreterRoutes(domains)],
   accountLimit: ACCOUNT_LIMIT,
   owns: (path) => path === '/e2b' || path.startsWith('/e2b/') || path === '/files',
   presentError,

@@ -61,7 +61,7 @@ const envdAccessToken = ({ sandboxes }: Presenter, op: AccountOp, sandbox: Sandb
   mayExec(op) ? { envdAccessToken: sandboxes.accessToken(sandbox) } : {};
 
 /** In this contract a sandbox with public traffic has no private ports, and its clients expect no token. */
-const isOpen = ({ origin, network }: Sandbox): boolean => origin === 'e2b' && network.publicTraffic;
+export const isOpen = ({ origin, network }: Sandbox): boolean => origin === 'e2b' && network.publicTraffic;
 
 const names = ({ code, template }: Sandbox) => ({
   sandboxID: code,

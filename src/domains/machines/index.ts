@@ -75,12 +75,12 @@ export type { WakeOptions } from './rest.ts';
 export { isNamePattern } from './rules.ts';
 export type { EgressProxy, EgressRules, Transform } from './rules.ts';
 export type { RunRequest } from './run.ts';
+export { CODE_TAG, isPlatformRun } from './runs.ts';
 export type { CommandRequest, ExecOutcome, ExecOutput, OutputStream } from './run-to-end.ts';
 export type { Sample } from './sample.ts';
 export type { Snapshot, SnapshotCursor, SnapshotFilter } from './snapshot.ts';
 export { fingerprintOf, parsePublicKey } from './ssh-keys.ts';
 export { createSsh, type Ssh, type SshAccess, type SshWorld } from './ssh.ts';
-export { isPlatformRun } from './ssh-server.ts';
 export type { StartRequest } from './start.ts';
 export type { FileEntry } from './whole-files.ts';
 export {

@@ -11,6 +11,13 @@ const MAX_PID = 2 ** 22;
 const MAX_TAG_BYTES = 256;
 const MAX_SIGNAL = 64;
 
+/** With it begin the tags of what the platform runs in machines. */
+export const PLATFORM_TAG = 'freehold-';
+/** With it, those of what runs code and remembers what it did. */
+export const CODE_TAG = `${PLATFORM_TAG}code:`;
+/** Whether a run is the platform's, and not one that somebody started in the machine. */
+export const isPlatformRun = ({ tag }: Pick<RunInfo, 'tag'>): boolean => tag?.startsWith(PLATFORM_TAG) === true;
+
 /** Commands that were started and have not ended. Throws `rate_limited` where too much is held in memory. */
 export const runs = (world: MachinesWorld, op: Op, id: MachineId): Promise<RunInfo[]> =>
   holding(id, (hold) => ask(world, op, id, noSuchRun, ({ init }) => init.runs(hold)));

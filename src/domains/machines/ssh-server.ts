@@ -3,7 +3,8 @@ import type { MachineId } from '../../kernel/ids.ts';
 import type { Op } from '../../kernel/op.ts';
 import { MINUTE } from '../../kernel/time.ts';
 import type { Machines } from './index.ts';
-import type { RunInfo, RunStream } from './init/index.ts';
+import type { RunStream } from './init/index.ts';
+import { PLATFORM_TAG } from './runs.ts';
 import type { HostKey } from './ssh-keys.ts';
 import type { SshEntry } from './ssh-store.ts';
 
@@ -11,9 +12,7 @@ import type { SshEntry } from './ssh-store.ts';
 export const SSH_PORT = 22;
 
 /** A run of sshd bears this name, by which it is found again. */
-const TAG = 'freehold-sshd';
-/** Whether a run is the platform's, and not one that somebody started in the machine. */
-export const isPlatformRun = ({ tag }: Pick<RunInfo, 'tag'>): boolean => tag === TAG;
+const TAG = `${PLATFORM_TAG}sshd`;
 const SSHD = '/usr/sbin/sshd';
 const DIRECTORY = '/run/freehold-ssh';
 const PREPARE_TIMEOUT_MS = MINUTE;
@@ -150,7 +149,7 @@ async function haveRead(machines: Verbs, op: Op, id: MachineId): Promise<void> {
 }
 
 const isServing = async (machines: Verbs, op: Op, id: MachineId): Promise<boolean> =>
-  (await machines.runs(op, id)).some(isPlatformRun);
+  (await machines.runs(op, id)).some(({ tag }) => tag === TAG);
 
 /**
  * Throws with what sshd said when it has ended. That somebody answers at the port would prove nothing: it may be a

@@ -9,6 +9,7 @@ import type { Ledger } from '../ledger/index.ts';
 import { factsAbout, type Fact, type FactSpan } from '../../platform/outbox.ts';
 import type { CommandRequest, ExecOutcome, Images, LimitsRequest, Machines, Snapshot } from '../machines/index.ts';
 import { create } from './begin.ts';
+import { createInterpreter, type Interpreter } from './code/index.ts';
 import { destroy } from './end.ts';
 import { exec, working } from './exec.ts';
 import { shownOf } from './kept.ts';
@@ -25,6 +26,19 @@ import { keepAlive, setEnd } from './time.ts';
 import { createTokens } from './tokens.ts';
 import type { SandboxesWorld } from './world.ts';
 
+export {
+  DEFAULT_LANGUAGE,
+  defaultId,
+  INTERPRETER_PORT,
+  languageNamed,
+  type Cell,
+  type CodeContext,
+  type CodePlace,
+  type Execution,
+  type ExecutionNews,
+  type Interpreter,
+  type Language,
+} from './code/index.ts';
 export { MAX_TIMEOUT_MS, shortId } from './sandbox.ts';
 export type {
   EndReason,
@@ -135,6 +149,8 @@ export type Sandboxes = {
    * paused is `paused`.
    */
   awake(sandbox: Sandbox): Promise<Sandbox>;
+  /** Runs code in the machines of sandboxes that are awake; whoever calls it has let the caller in. */
+  interpreter: Interpreter;
   /** What happened to it: its own facts, not what was done in it. */
   history(op: Op, reference: string, span: FactSpan): Promise<Fact[]>;
   /** Does what is due: money, timeouts, lost machines, what a crash left half-done. Answers how much it did. */
@@ -187,6 +203,7 @@ export function createSandboxes({ jobs, secret, ...rest }: SandboxesOptions): Sa
     byCode: (code) => byCode(world, code),
     byAccessToken: (fits) => byAccessToken(world, (sandbox) => fits(tokens.accessToken(sandbox))),
     awake: (sandbox) => awake(world, sandbox),
+    interpreter: createInterpreter(world.machines),
     history: async (op, reference, span) => factsAbout(db, (await ownSandbox(db, op, reference)).id, span),
     tick: (op) => tick(world, op),
     sweeps: [defineSweep({ ...TICK, everySeconds: 1, runDue: (op) => tick(world, op) })],

@@ -41,6 +41,7 @@ export const shownOf = (kept: Kept): Sandbox => ({
   keptMemory: kept.keptMemory,
   pausedBy: kept.pausedBy,
   template: kept.template,
+  interpreter: kept.interpreter,
   limits: kept.limits,
   metadata: kept.metadata,
   env: kept.env,

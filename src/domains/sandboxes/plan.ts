@@ -3,6 +3,7 @@ import { parseId } from '../../kernel/ids.ts';
 import type { Usd } from '../../kernel/money.ts';
 import type { AccountOp } from '../../kernel/op.ts';
 import { POOLED_LIMITS, type LimitsRequest, type Snapshot } from '../machines/index.ts';
+import { INTERPRETER_TEMPLATE } from './code/index.ts';
 import type { NewSandbox } from './index.ts';
 import type { NewKept } from './kept.ts';
 import { sizeOf } from './money.ts';
@@ -17,6 +18,7 @@ import {
   MAX_TEMPLATE_LENGTH,
   type Lifecycle,
 } from './sandbox.ts';
+import { hadInterpreter } from './store.ts';
 import type { SandboxesWorld } from './world.ts';
 
 export const BASE_TEMPLATE = 'base';
@@ -38,7 +40,17 @@ export type Plan = {
   hourly: Usd;
   what: Pick<
     NewKept,
-    'name' | 'origin' | 'template' | 'limits' | 'metadata' | 'env' | 'lifecycle' | 'network' | 'timeoutMs' | 'size'
+    | 'name'
+    | 'origin'
+    | 'template'
+    | 'interpreter'
+    | 'limits'
+    | 'metadata'
+    | 'env'
+    | 'lifecycle'
+    | 'network'
+    | 'timeoutMs'
+    | 'size'
   >;
 };
 
@@ -67,6 +79,7 @@ export async function planOf(world: SandboxesWorld, op: AccountOp, request: NewS
       name,
       origin,
       template,
+      interpreter: await interprets(world, template, source),
       // How many processes it may have is the machine's to say.
       limits: { ...limits, pids: limits.pids ?? 0 },
       metadata,
@@ -79,8 +92,12 @@ export async function planOf(world: SandboxesWorld, op: AccountOp, request: NewS
   };
 }
 
+/** What is in a machine's disk of the interpreter is nothing: it is the platform's, and goes with the name. */
+const interprets = async ({ db }: SandboxesWorld, template: string, source: Source): Promise<boolean> =>
+  template === INTERPRETER_TEMPLATE || (source.kind === 'snapshot' && hadInterpreter(db, source.snapshot.machineId));
+
 async function sourceOf({ machines, images }: SandboxesWorld, op: AccountOp, template: string): Promise<Source> {
-  if (template === BASE_TEMPLATE) return { kind: 'base' };
+  if (template === BASE_TEMPLATE || template === INTERPRETER_TEMPLATE) return { kind: 'base' };
   if (template === '' || template.length > MAX_TEMPLATE_LENGTH) throw noTemplate(template);
   const id = parseId('snapshot', template);
   if (id)

@@ -22,6 +22,8 @@ export type Sandbox = {
   pausedBy: PauseReason | undefined;
   /** What it was made of, as its maker named it: `base`, an image, a snapshot. */
   template: string;
+  /** Whether code is run in it at INTERPRETER_PORT: it is of that template, or made of what was. */
+  interpreter: boolean;
   limits: Limits;
   metadata: Readonly<Record<string, string>>;
   /** Given to every command. */

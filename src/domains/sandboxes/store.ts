@@ -18,6 +18,7 @@ type SandboxRow = {
   state: Kept['state'];
   moving: Moving | null;
   template: string;
+  interpreter: boolean;
   vcpus: number;
   memory_mb: number;
   disk_gb: number;
@@ -57,6 +58,7 @@ const keptOf = (row: SandboxRow): Kept => ({
   state: row.state,
   moving: row.moving ?? undefined,
   template: row.template,
+  interpreter: row.interpreter,
   limits: { vcpus: row.vcpus, memoryMb: row.memory_mb, diskGb: row.disk_gb, pids: row.pids },
   metadata: row.metadata,
   env: row.env,
@@ -94,6 +96,10 @@ export const findByCode = async (db: Db, code: string): Promise<Kept | undefined
 /** Locks the row, so that what is decided about the sandbox still holds when it is saved. */
 export const lockSandbox = async (tx: Tx, id: SandboxId): Promise<Kept | undefined> =>
   only(await tx.query<SandboxRow>(`select * from sandboxes where id = $1 for update`, [id]));
+
+/** Whether the sandbox that a machine is or was the machine of has the interpreter. */
+export const hadInterpreter = async (db: Db, machineId: MachineId): Promise<boolean> =>
+  (await db.query(`select 1 from sandboxes where machine_id = $1 and interpreter`, [machineId])).length > 0;
 
 export const lockByMachine = async (tx: Tx, machineId: MachineId): Promise<Kept | undefined> =>
   only(
@@ -175,8 +181,8 @@ export async function insertSandbox(tx: Tx, kept: NewKept): Promise<void> {
   await tx.query(
     `insert into sandboxes (id, code, account_id, machine_id, name, origin, state, template, vcpus, memory_mb, disk_gb,
                             pids, metadata, env, lifecycle, network, created_at, timeout_ms, lease_until, size,
-                            hourly_micros)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`,
+                            hourly_micros, interpreter)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`,
     [
       kept.id,
       kept.code,
@@ -199,6 +205,7 @@ export async function insertSandbox(tx: Tx, kept: NewKept): Promise<void> {
       kept.leaseUntil,
       kept.size,
       kept.meter.hourly,
+      kept.interpreter,
     ],
   );
 }

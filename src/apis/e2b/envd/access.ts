@@ -58,7 +58,7 @@ export const NAMELESS_LIMIT = { name: 'envd-signed', max: 600, windowMs: MINUTE 
 export const ENVD_PORT = '49983';
 const SANDBOX_ID = 'e2b-sandbox-id';
 const SANDBOX_PORT = 'e2b-sandbox-port';
-const ACCESS_TOKEN = 'x-access-token';
+export const ACCESS_TOKEN = 'x-access-token';
 export const DEFAULT_USER = 'user';
 
 export const headerOf = ({ headers }: RawRequest, name: string): string | undefined => {
@@ -67,11 +67,15 @@ export const headerOf = ({ headers }: RawRequest, name: string): string | undefi
 };
 
 /** The sandbox that a request names, in whatever state. Throws `SandboxGone` where there is none. */
-export async function named(domains: EnvdDomains, request: RawRequest): Promise<Sandbox> {
+export async function named(
+  domains: EnvdDomains,
+  request: RawRequest,
+  port: number | string = ENVD_PORT,
+): Promise<Sandbox> {
   const code = headerOf(request, SANDBOX_ID);
   if (!code) throw new AppError('invalid', 'The E2b-Sandbox-Id header is missing');
-  if ((headerOf(request, SANDBOX_PORT) ?? ENVD_PORT) !== ENVD_PORT)
-    throw new AppError('invalid', `Only port ${ENVD_PORT} is reached here; other ports have host names of their own`);
+  if ((headerOf(request, SANDBOX_PORT) ?? ENVD_PORT) !== String(port))
+    throw new AppError('invalid', `Only port ${port} is reached here; other ports have host names of their own`);
   const sandbox = await domains.sandboxes.byCode(code);
   if (!sandbox || sandbox.state === 'destroyed') throw new SandboxGone(code);
   return sandbox;
@@ -132,7 +136,7 @@ export function signatureOf(query: URLSearchParams, operation: 'read' | 'write',
 }
 
 /** Wakes the sandbox where traffic may. */
-async function enter(world: EnvdWorld, op: Op, request: RawRequest, sandbox: Sandbox): Promise<Visit> {
+export async function enter(world: EnvdWorld, op: Op, request: RawRequest, sandbox: Sandbox): Promise<Visit> {
   const awake = await world.sandboxes.awake(sandbox);
   if (awake.state !== 'running') throw new SandboxGone(sandbox.code);
   return {
@@ -152,7 +156,10 @@ export function hold({ messages, sandbox, held }: Visit, bytes: number): void {
 }
 
 /** A visit from its beginning to its end, after which nothing of its messages is held any more. */
-export async function visiting<Result>(guest: Visit, work: (guest: Visit) => Promise<Result>): Promise<Result> {
+export async function visiting<V extends Visit, Result>(
+  guest: V,
+  work: (guest: V) => Promise<Result>,
+): Promise<Result> {
   try {
     return await work(guest);
   } finally {
@@ -170,5 +177,5 @@ export async function within<Result>({ sandbox }: Visit, work: () => Promise<Res
 }
 
 /** Compares without telling by its duration where they differ. */
-const isSame = (left: string, right: string): boolean => timingSafeEqual(digest(left), digest(right));
+export const isSame = (left: string, right: string): boolean => timingSafeEqual(digest(left), digest(right));
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();

@@ -108,7 +108,7 @@ const rpcRoute = (world: EnvdWorld, service: string, { unary, streaming }: Servi
   },
 });
 
-const json = (body: unknown): RawAnswer => ({
+export const json = (body: unknown): RawAnswer => ({
   status: 200,
   headers: { 'content-type': 'application/json' },
   body: JSON.stringify(body),

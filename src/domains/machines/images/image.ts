@@ -44,7 +44,7 @@ export type Image = {
 /** The images that the server has by itself; no account may take their names. */
 export const BASE = 'base';
 export const BUILDER = 'builder';
-const TAKEN_NAMES: readonly string[] = [BASE, BUILDER, 'scratch'];
+const TAKEN_NAMES: readonly string[] = [BASE, BUILDER, 'scratch', 'code-interpreter-v1'];
 
 const PINNED_BASE = /^base-[0-9a-f]{16}$/;
 /** Whether a key names a base image: today's, or the one of some day, to which a machine's disk belongs. */
