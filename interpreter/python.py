@@ -37,7 +37,10 @@ class KernelExit(BaseException):
 
 def bundle_of(value):
     bundle = {}
-    if not isinstance(value, type):
+    figures = sys.modules.get('matplotlib.figure')
+    if figures and isinstance(value, figures.Figure):
+        bundle['png'] = drawn(value)
+    elif not isinstance(value, type):
         for field, method in METHODS.items():
             shown = attempt(getattr(value, method, None))
             if isinstance(shown, tuple): shown = shown[0]
@@ -81,10 +84,17 @@ def show_figures():
     pyplot = sys.modules.get('matplotlib.pyplot')
     if pyplot is None: return
     for number in pyplot.get_fignums():
-        figure, image = pyplot.figure(number), io.BytesIO()
-        figure.savefig(image, format='png', bbox_inches='tight')
-        tell(result={'png': base64.b64encode(image.getvalue()).decode(), 'text': repr(figure)})
+        figure = pyplot.figure(number)
+        tell(result={'png': printable('png', drawn(figure)), 'text': text_of(figure)})
     pyplot.close('all')
+
+
+def drawn(figure):
+    """A figure as a picture, which is then not shown once more at the end of the cell."""
+    image = io.BytesIO()
+    figure.savefig(image, format='png', bbox_inches='tight')
+    if 'matplotlib.pyplot' in sys.modules: sys.modules['matplotlib.pyplot'].close(figure)
+    return image.getvalue()
 
 
 # `from IPython.display import …`, where there is no IPython
@@ -280,7 +290,7 @@ def leave(code=0):
 
 def serve():
     sys.modules['__main__'] = main
-    sys.modules['__freehold__'] = namespace['__freehold__'] = types.SimpleNamespace(
+    namespace['__freehold__'] = types.SimpleNamespace(
         shell=shell, captured=captured, magic=magic, cell_magic=cell_magic)
     namespace.update(__builtins__=__builtins__, __name__='__main__', display=display, exit=leave, quit=leave)
     os.environ.setdefault('MPLBACKEND', 'Agg')

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -107,7 +108,19 @@ static int replace_devices(void) {
   return mount("dev", "/dev", NULL, MS_MOVE, NULL) == 0 ? 0 : fail("/dev");
 }
 
+/*
+ * What a machine's users have of these the kernel also counts for who made the machine's user namespace, up to the limit
+ * which that one had: under the host's own, all machines together would have as much as one may have.
+ */
+static void lift_limits(void) {
+  static const int LIFTED[] = {RLIMIT_SIGPENDING, RLIMIT_MSGQUEUE, RLIMIT_MEMLOCK};
+  const struct rlimit none = {RLIM_INFINITY, RLIM_INFINITY};
+  /* Not every host lets us raise them. */
+  for (size_t i = 0; i < sizeof LIFTED / sizeof *LIFTED; i++) (void)setrlimit(LIFTED[i], &none);
+}
+
 int assemble(const char *hidden, const char *directory, const char *disk, uid_t owner) {
+  lift_limits();
   if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) return fail("mounts");
   if (*hidden != '\0' && umount2(hidden, 0) != 0) return fail(hidden);
   if (chdir(directory) != 0) return fail(directory);

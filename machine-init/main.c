@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -122,6 +123,21 @@ static _Noreturn void serve(void) {
   }
 }
 
+/*
+ * What one user of the machine may have, in signals and timers, in bytes of queued messages and of locked memory. The
+ * host has lifted these limits for the machine as a whole (host.c), and its memory bounds them.
+ */
+static void bound_users(void) {
+  static const struct { int resource; rlim_t most; } LIMITS[] = {
+      {RLIMIT_SIGPENDING, 65536}, {RLIMIT_MSGQUEUE, 819200}, {RLIMIT_MEMLOCK, 8 << 20}};
+  struct rlimit limit;
+  for (size_t i = 0; i < sizeof LIMITS / sizeof *LIMITS; i++) {
+    if (getrlimit(LIMITS[i].resource, &limit) != 0 || limit.rlim_max <= LIMITS[i].most) continue;
+    limit = (struct rlimit){LIMITS[i].most, LIMITS[i].most};
+    if (setrlimit(LIMITS[i].resource, &limit) != 0) _exit(1);
+  }
+}
+
 static int be_init(void) {
   /* At its end it kills every process that it sees: that must never be the host's. */
   if (getpid() != 1) {
@@ -135,6 +151,7 @@ static int be_init(void) {
     return 1;
   }
   prctl(PR_SET_DUMPABLE, 0);
+  bound_users();
   for (int i = 0; i < 3; i++) dup2(none, i);
   syscall(SYS_close_range, LISTENER + 1U, ~0U, 0U);
   fcntl(LISTENER, F_SETFD, FD_CLOEXEC);

@@ -1,7 +1,6 @@
 import { z } from 'zod';
-import type { Answer } from '../apis/contract.ts';
+import { STATUS, type Answer } from '../apis/contract.ts';
 import type { AppError } from '../kernel/errors.ts';
-import { STATUS } from '../apis/statuses.ts';
 
 export const ErrorBody = z.object({ error: z.string() });
 

@@ -1,10 +1,11 @@
-import { mkdir, mkdtemp, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Image } from '../../src/domains/machines/index.ts';
 import { must } from '../../src/platform/run.ts';
+import { eventually } from '../harness/agent.ts';
 import { dockerArchive, imageOf, isThere, ociArchive, tinyTree } from './archive.ts';
 import { imagesWorld, sent } from './images-world.ts';
 
@@ -119,7 +120,7 @@ describe('an image whose maker was killed', () => {
     const content = await ociArchive(await imageOf([tree]));
     const { id } = await world.images.upload(op, { name: 'mine' }, sent(content));
     const left = await world.started({ image: 'builder' });
-    await world.shelf.draft(id);
+    await world.shelf.draft({ id, machineId: left });
     const heldFor = (seconds: number) =>
       world.database.db.transact((tx) =>
         tx.query(`update images set machine_id = $1, held_until = now() + $2 * interval '1 second', attempts = 1`, [
@@ -136,6 +137,29 @@ describe('an image whose maker was killed', () => {
     expect(await world.machines.get(world.op(), left)).toMatchObject({ state: 'destroyed' });
     expect(await world.machines.list(world.op())).toEqual([]);
     expect(await isThere(join(world.host.dataDir, 'images/drafts', id))).toBe(false);
+  });
+});
+
+describe('an image whose maker was taken for dead and is not', () => {
+  test('is left to the next one, with what was sent and what that one has made', TIMEOUT, async () => {
+    const op = world.asOwner();
+    const { id } = await world.images.upload(op, { name: 'mine' }, sent(await ociArchive(await imageOf([tree]))));
+    const building = world.build();
+    await eventually(
+      () => world.machines.list(world.op()),
+      (machines) => machines.length > 0,
+    );
+    const machineId = await world.started({ image: 'builder' });
+    await world.database.db.transact((tx) =>
+      tx.query(`update images set machine_id = $1, held_until = now() + interval '1 minute'`, [machineId]),
+    );
+    const { archive } = await world.shelf.draft({ id, machineId });
+    await writeFile(archive, 'of the next one');
+    await building;
+    expect(await world.images.get(op, id)).toMatchObject({ state: 'building', machineId });
+    expect(await readFile(archive, 'utf8')).toBe('of the next one');
+    expect(await isThere(join(world.host.dataDir, 'images/sources', id))).toBe(true);
+    expect(await world.shelf.imageDir(id)).toBeUndefined();
   });
 });
 

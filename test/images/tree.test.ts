@@ -1,13 +1,14 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { idRange } from '../../src/domains/machines/host.ts';
 import { baseImageDir } from '../../src/domains/machines/images/base.ts';
+import { openShelf } from '../../src/domains/machines/images/shelf.ts';
 import { packTree, unpackTree } from '../../src/domains/machines/images/tree.ts';
 import { CACHE_DIR, prepareTestHost } from '../machines/host.ts';
 import { isThere } from './archive.ts';
-import { tarOf, type Member } from './tar.ts';
+import { headOf, longNamed, tarOf, type Member } from './tar.ts';
 
 /** What is taken in as an image's tree, when a machine packs whatever its tenant likes. */
 let directory: string;
@@ -24,9 +25,13 @@ afterAll(async () => expect(await readdir(join(baseDir, 'mnt'))).toEqual([]));
 const SHELL: Member = { name: 'bin/sh', mode: 0o755, content: '#!' };
 
 async function unpacked(members: Member[], limits?: { files: number; bytes: number }) {
+  await writeFile(join(directory, 'archive'), tarOf(members));
+  return unpackedArchive(limits);
+}
+
+async function unpackedArchive(limits?: { files: number; bytes: number }) {
   const to = join(directory, 'tree');
   await mkdir(to);
-  await writeFile(join(directory, 'archive'), tarOf(members));
   const tree = await unpackTree({
     archive: join(directory, 'archive'),
     to,
@@ -99,6 +104,45 @@ test('more files or bytes than are taken are refused, before all of them lie on 
   await rm(join(directory, 'tree'), { recursive: true });
   const large = { name: 'large', content: 'x'.repeat(2_000_000) };
   await expect(unpacked([SHELL, large], { files: 100, bytes: 1e6 })).rejects.toMatchObject({ code: 'too_large' });
+});
+
+test('directories that an archive leaves out count as files, before many of them lie on the disk', async () => {
+  const deep = (index: number) => longNamed(`${index}/${'d/'.repeat(500)}file`);
+  const many = Array.from({ length: 50 }, (_, index) => deep(index)).flat();
+  await expect(unpacked([SHELL, ...many], { files: 5_000, bytes: 1e9 })).rejects.toMatchObject({ code: 'too_large' });
+  expect((await readdir(join(directory, 'tree'))).length).toBeLessThan(40);
+});
+
+test('an archive whose names fill more memory than the unpacking may have is refused', async () => {
+  const length = 1.25 * 2 ** 30;
+  const head = headOf({ name: '././@LongLink', kind: 'name' }, length);
+  const rest = tarOf([{ name: 'file', content: '' }, SHELL]);
+  const archive = await open(join(directory, 'archive'), 'w');
+  await archive.write(head);
+  await archive.write('long', head.length);
+  await archive.write(rest, 0, rest.length, head.length + length);
+  await archive.close();
+  await expect(unpackedArchive()).rejects.toMatchObject({
+    code: 'invalid',
+    message: expect.stringMatching(/unpacked/),
+  });
+});
+
+test('a tree with paths that are too long for the kernel is refused, and nothing is left of its draft', async () => {
+  const shelf = await openShelf({ cacheDir: CACHE_DIR, dataDir: directory });
+  const draft = { id: `img_${'0'.repeat(32)}`, machineId: 'mch_1' };
+  const { archive } = await shelf.draft(draft);
+  // Links that lead one directory further each: below the last, names are longer than the kernel takes from the top.
+  const step = 'd'.repeat(90);
+  const steps = Array.from({ length: 35 }, (_, index) => 'l/'.repeat(index)).flatMap((to) => [
+    ...longNamed(`${to}${step}`, { kind: 'directory' }),
+    ...longNamed(`${to}l`, { kind: 'symlink', target: step }),
+  ]);
+  const deep = longNamed(`${'l/'.repeat(35)}${`${step}/`.repeat(35)}file`);
+  await writeFile(archive, tarOf([SHELL, ...steps, ...deep]));
+  await expect(shelf.unpack(draft)).rejects.toMatchObject({ code: 'invalid' });
+  await shelf.dropDraft(draft);
+  expect(await shelf.keys()).toEqual([]);
 });
 
 test('a tree with a file that is one large hole is not packed, and its archive is no longer than it may be', async () => {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { openSpawner, type Spawner } from '../../src/domains/machines/drivers/oci/spawner.ts';
+import { openSpawner, type Spawner } from '../../src/platform/spawner.ts';
 import { CommandFailed } from '../../src/platform/run.ts';
 import { eventually } from '../harness/agent.ts';
 import { BUILDS } from './machine.ts';

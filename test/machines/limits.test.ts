@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { MachineId } from '../../src/kernel/ids.ts';
@@ -91,6 +91,62 @@ print(len(watchers), len(terminals))`;
     expect(greedy.stdout.toString().trim()).toBe('1024 256');
     const modest = await host.sh(neighbour, '', { command: ['python3', '-c', take(50)] });
     expect(modest.stdout.toString().trim()).toBe('50 50');
+  });
+
+  test('room for pipes, and for files that are read meanwhile, is not used up by one machine', async () => {
+    const take = (pipes: number, events: number, then: string) => `
+import ctypes, fcntl, os, time
+libc = ctypes.CDLL(None, use_errno=True)
+SIZE_OF_PIPE, IO_SETUP = 1032, ${process.arch === 'arm64' ? 0 : 206}
+taken = [os.pipe() for _ in range(${pipes})]
+def asked(): return libc.syscall(IO_SETUP, 10_000, ctypes.byref(ctypes.c_ulong(0)))
+failed = [result for result in (asked() for _ in range(${events} // 10_000)) if result != 0]
+said = f'{fcntl.fcntl(taken[-1][0], SIZE_OF_PIPE)} {len(failed)}'
+${then}`;
+    const enough = new AbortController();
+    const holding = `open('/tmp/new', 'w').write(said); os.rename('/tmp/new', '/tmp/taken'); time.sleep(60)`;
+    const greedy = host.sh(id, '', {
+      command: ['python3', '-c', take(2_000, 100_000, holding)],
+      signal: enough.signal,
+    });
+    const taken = async () => (await host.sh(id, 'cat /tmp/taken')).stdout.toString();
+    await expect.poll(taken, { timeout: 10_000 }).toBe('65536 0');
+    const modest = await host.sh(neighbour, '', { command: ['python3', '-c', take(1, 10_000, 'print(said)')] });
+    enough.abort();
+    await greedy;
+    expect(modest.stdout.toString().trim()).toBe('65536 0');
+  });
+
+  test('full houses of many machines leave the host processes and open files', async () => {
+    const most = async (name: string) => Number(await readFile(`/proc/sys/${name}`, 'utf8'));
+    const { stdout } = await host.sh(id, 'ulimit -n');
+    expect(await most('fs/file-max')).toBeGreaterThan(Number(stdout) * SMALL.pids * 100);
+    expect(await most('kernel/pid_max')).toBeGreaterThan(SMALL.pids * 1_000);
+  });
+
+  test('timers, signals that wait and queues of messages run out in one machine only', async () => {
+    const take = (timers: number, queues: number, then: string) => `
+import ctypes, os, time
+libc = ctypes.CDLL(None)
+timer, attributes = ctypes.c_void_p(), (ctypes.c_long * 8)(0, 10, 4_096)
+timers = sum(libc.timer_create(0, None, ctypes.byref(timer)) == 0 for _ in range(${timers}))
+names = [b'/%d-%d' % (os.getpid(), number) for number in range(${queues})]
+opened = [libc.mq_open(name, os.O_CREAT | os.O_RDWR, 0o600, attributes) for name in names]
+queues = sum(descriptor >= 0 for descriptor in opened)
+${then}`;
+    const alone = await host.sh(neighbour, '', { command: ['python3', '-c', take(0, 50, 'print(queues)')] });
+    const most = Number(alone.stdout.toString());
+    expect(most).toBeLessThan(50);
+    const enough = new AbortController();
+    const holding = `open('/tmp/new', 'w').write(str(timers)); os.rename('/tmp/new', '/tmp/timers'); time.sleep(60)`;
+    const greedy = host.sh(id, '', { command: ['python3', '-c', take(100_000, 50, holding)], signal: enough.signal });
+    const taken = async () => Number((await host.sh(id, 'cat /tmp/timers')).stdout.toString());
+    await expect.poll(taken, { timeout: 10_000 }).toBeGreaterThan(10_000);
+    const modest = await host.sh(neighbour, '', { command: ['python3', '-c', take(50, 0, 'print(timers)')] });
+    enough.abort();
+    await greedy;
+    expect(modest.stdout.toString().trim()).toBe('50');
+    expect(await taken()).toBeLessThanOrEqual(65_536);
   });
 
   test('what a machine has used is counted', async () => {

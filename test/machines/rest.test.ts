@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { MachineId } from '../../src/kernel/ids.ts';
 import { openOciDriver } from '../../src/domains/machines/drivers/oci/index.ts';
+import { must } from '../../src/platform/run.ts';
 import { prepareTestHost, RUNTIMES, SMALL, testHost, type TestHost } from './host.ts';
 
 const FOREVER = new AbortController().signal;
@@ -78,6 +79,17 @@ describe.each(RUNTIMES)('a machine that rests (%s)', (runtime) => {
     expect(await host.driver.list()).toContainEqual({ id, state: 'running' });
     expect(await text(id, 'cat file said /etc/mine')).toBe('kept\nasked\nmine');
     expect(await text(id, 'cat /proc/1/stat | cut -d" " -f22')).not.toBe(bootId);
+    await host.driver.destroy(id);
+  });
+
+  test('boots with what there is where its host went down and left the disk in disorder', async () => {
+    const id = await host.create();
+    await text(id, 'mkdir -p here/gone/found; echo kept > here/file; echo found > here/gone/found/file');
+    await host.driver.stop(id);
+    const disk = join(host.dataDir, 'machines', `${id}.ext4`);
+    await must(['debugfs', '-w', '-R', 'clri /upper/home/user/here/gone', disk]);
+    await host.driver.boot(spec(id), FOREVER);
+    expect(await text(id, 'cat here/file; ls here')).toBe('kept\nfile');
     await host.driver.destroy(id);
   });
 

@@ -35,6 +35,23 @@ describe('names', () => {
     expect(JSON.parse((await visit(world.port, `x${APPS}`, '/own')).body)).toMatchObject({ own: true });
   });
 
+  test('of the interpreter of a sandbox lead to ours where it has one, and to its own port where not', async () => {
+    const port = 49_999;
+    const code = 'interpreting000000000';
+    world.addSandbox(code, { interpreter: true });
+    const headers = { 'e2b-sandbox-id': code, 'e2b-sandbox-port': String(port) };
+    const here = { code: '/e2b/code/execute?a', sandbox: code };
+    const byName = await visit(world.port, `${port}-${code}.${APPS}`, '/execute?a', {
+      headers: { 'e2b-sandbox-id': 'another' },
+    });
+    expect(JSON.parse(byName.body)).toEqual(here);
+    for (const path of ['/execute?a', '/e2b/envd/execute?a'])
+      expect(JSON.parse((await visit(world.port, '127.0.0.1', path, { headers })).body)).toEqual(here);
+    expect((await visit(world.port, `${port}-${CODE}.${APPS}`, '/execute')).status).toBe(502);
+    expect((await visit(world.port, `80-${code}.${APPS}`, '/execute')).status).toBe(502);
+    expect((await visit(world.port, `${port}-${code}.${APPS}`, '/../../own')).body).not.toMatch(/"own"/);
+  });
+
   test('of the interface of a sandbox lead to ours, with the sandbox named', async () => {
     const seen = await visit(world.port, `49983-${CODE}.${APPS}`, '/files?path=a', {
       headers: { 'e2b-sandbox-id': 'another' },

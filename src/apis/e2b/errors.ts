@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import type { AppError } from '../../kernel/errors.ts';
-import type { Answer } from '../contract.ts';
-import { STATUS } from '../statuses.ts';
+import { STATUS, type Answer } from '../contract.ts';
 
 /** Clause 2 of the sheet. Its client tells "not found" by the code in the body, so status and code are one number. */
 export const ErrorBody = z.strictObject({

@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import type { AppError, FieldError, Problem } from '../../kernel/errors.ts';
-import type { Answer } from '../contract.ts';
-import { STATUS } from '../statuses.ts';
+import { STATUS, type Answer } from '../contract.ts';
 
 /** FastAPI's status for what a schema refuses: every `invalid` names a field, if only the whole body. */
 const WRONG_INPUT = 422;

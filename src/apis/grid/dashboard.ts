@@ -7,6 +7,7 @@ import { AppError } from '../../kernel/errors.ts';
 import { MINUTE, SECOND } from '../../kernel/time.ts';
 import {
   cookieIn,
+  STATUS,
   route,
   type Answer,
   type BrowserSession,
@@ -15,7 +16,6 @@ import {
   type RawRoute,
   type Route,
 } from '../contract.ts';
-import { STATUS } from '../statuses.ts';
 
 /** What the operator's pages look like; composition brings it, for pages are made elsewhere. */
 export type DashboardPages = {

@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import type { AppError } from '../../kernel/errors.ts';
-import type { Answer } from '../contract.ts';
-import { STATUS } from '../statuses.ts';
+import { STATUS, type Answer } from '../contract.ts';
 
 const Detail = z.strictObject({
   in: z.enum(['path', 'query', 'body', 'header']),

@@ -23,6 +23,8 @@ const SIGTERM = 15;
 const ERROR_TAIL = 300;
 const NO_SSHD = 90;
 const CHANGED = 'configuration changed';
+/** There as long as a sshd that runs may not have read the configuration: whoever was to tell it may have died. */
+const UNREAD = `${DIRECTORY}/unread`;
 
 /** What a machine is told of who comes in. */
 export type SshServer = SshEntry & {
@@ -74,9 +76,10 @@ cat > authorized_keys.new <<'END_OF_FILE'
 ${server.authorizedKeys.join('\n')}
 END_OF_FILE
 chmod 644 authorized_keys.new
-cmp -s sshd_config sshd_config.new || echo ${CHANGED}
+cmp -s sshd_config sshd_config.new || : > ${UNREAD}
 ${server.login === 'agent' ? MAKE_AGENT : ''}
 for file in host_key sshd_config authorized_keys; do mv -f $file.new $file; done
+[ ! -e ${UNREAD} ] || echo ${CHANGED}
 for name in user root agent; do
   case "$(getent shadow $name)" in $name:!*) usermod -p '*' $name ;; esac
 done
@@ -119,11 +122,10 @@ export async function settleServer(machines: Verbs, op: Op, id: MachineId, serve
 
 async function startServer(machines: Verbs, op: Op, id: MachineId, isChanged: boolean): Promise<void> {
   if (await isServing(machines, op, id)) {
-    // It reads its configuration again and lets those stay who are inside.
-    if (isChanged) await machines.signalRun(op, id, { tag: TAG }, SIGHUP, 'process');
+    if (isChanged) await haveRead(machines, op, id);
     return;
   }
-  const command = [SSHD, '-D', '-e', '-f', `${DIRECTORY}/sshd_config`];
+  const command = ['/bin/sh', '-c', `rm -f ${UNREAD}; exec ${SSHD} -D -e -f ${DIRECTORY}/sshd_config`];
   const request = { command, user: 'root', cwd: '/', tag: TAG, onDisconnect: 'keep' } as const;
   const stream = await machines.run(op, id, request);
   // It goes on without us; what it has said by then is enough.
@@ -137,6 +139,13 @@ async function startServer(machines: Verbs, op: Op, id: MachineId, isChanged: bo
     clearTimeout(timer);
     stream.close();
   }
+}
+
+/** It reads its configuration again and lets those stay who are inside. */
+async function haveRead(machines: Verbs, op: Op, id: MachineId): Promise<void> {
+  await machines.signalRun(op, id, { tag: TAG }, SIGHUP, 'process');
+  const command = ['rm', '-f', UNREAD];
+  await machines.exec(op, id, { command, user: 'root', cwd: '/', timeoutMs: PREPARE_TIMEOUT_MS });
 }
 
 const isServing = async (machines: Verbs, op: Op, id: MachineId): Promise<boolean> =>

@@ -1,6 +1,5 @@
 import { AppError, type Code } from '../../../kernel/errors.ts';
-import type { Answer } from '../../contract.ts';
-import { STATUS } from '../../statuses.ts';
+import { STATUS, type Answer } from '../../contract.ts';
 
 /** How envd says no: RPCs by words (clause 3 of the sheet), files and the rest by numbers (clause 4). */
 

@@ -101,6 +101,8 @@ function pumped(execution: Execution): Readable {
       done(cause);
     },
   });
+  // What goes wrong before anybody reads it is seen by whoever does.
+  body.on('error', () => {});
   const idle = setInterval(() => body.push(lineOf(KEEPALIVE)), KEEPALIVE_MS);
   body.push(lineOf(KEEPALIVE));
   const pump = async () => {

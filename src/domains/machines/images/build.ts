@@ -56,7 +56,7 @@ function takeUp(deps: BuildDeps, op: Op): Promise<TakenUp | undefined> {
     const image = await nextToBuild(tx, now);
     if (!image) return undefined;
     if (image.attempts >= MAX_ATTEMPTS) {
-      const failed = await markFailed(tx, image.id, INTERRUPTED, now);
+      const failed = await markFailed(tx, { id: image.id, machineId: image.machineId }, INTERRUPTED, now);
       if (failed) await facts.tell(tx, op, 'image.failed', failed);
       return { image, attempt: undefined };
     }
@@ -85,7 +85,7 @@ async function work(deps: BuildDeps, op: Op, image: Image, attempt: Attempt): Pr
   } finally {
     await pulse.stop();
     await deps.machines.destroy({ ...op, signal: new AbortController().signal }, attempt.machineId);
-    await deps.shelf.dropDraft(image.id);
+    await deps.shelf.dropDraft(attempt);
   }
 }
 
@@ -98,7 +98,11 @@ async function finish(
   config: ImageConfig,
   log: BuildLog,
 ): Promise<void> {
-  const tree = await deps.shelf.place(image.id);
+  const tree = await deps.shelf.unpack(attempt);
+  const until = after(deps.clock.now(), HOLD_MS);
+  // The place belongs to whoever makes the image now.
+  if (!(await deps.db.transact((tx) => keepAttempt(tx, attempt, until, log.text())))) return;
+  await deps.shelf.place(attempt);
   const ready = await deps.db.transact(async (tx) => {
     await lockAccount(tx, image.accountId);
     const { bytes } = await taken(tx, image.accountId);
@@ -130,12 +134,14 @@ async function giveUp(
   const failure = error === undefined ? { text: TIMED_OUT, isOurs: false } : failureOf(error, image.source);
   log.add(`${failure.text}\n`);
   deps.log[failure.isOurs ? 'error' : 'info']({ imageId: image.id, err: error }, 'an image could not be made');
-  await deps.db.transact(async (tx) => {
-    const failed = await markFailed(tx, image.id, failure.text, deps.clock.now());
+  const failed = await deps.db.transact(async (tx) => {
+    const marked = await markFailed(tx, attempt, failure.text, deps.clock.now());
     await keepLog(tx, attempt, log.text());
-    if (failed) await facts.tell(tx, op, 'image.failed', failed);
+    if (marked) await facts.tell(tx, op, 'image.failed', marked);
+    return marked;
   });
-  await deps.shelf.dropSource(image.id);
+  // Another attempt may have been begun, which needs it.
+  if (failed) await deps.shelf.dropSource(image.id);
 }
 
 /** Keeps the attempt ours and its log readable. `lost` is aborted when it is not wanted any more. */

@@ -11,7 +11,8 @@ MAX_FILES, MAX_BYTES = int(sys.argv[1]), int(sys.argv[2])
 TOO_MANY, TOO_LARGE, NO_SHELL, NOT_UNPACKED, IN_THE_WAY = 70, 71, 72, 73, 74
 USER, UID = b'user', 1000
 
-# Counts as it goes, so that what is too much never comes to lie on the disk. A name's line feeds are escaped.
+# Counts as it goes, so that what is too much never comes to lie on the disk; told twice to, tar also names the
+# directories that it makes on the way. A name's line feeds are escaped.
 tar = subprocess.Popen(
     ['tar', '--extract', '--verbose', '--verbose', '--same-permissions', '--same-owner', '--delay-directory-restore',
      '--numeric-owner', '--xattrs', '--xattrs-include=security.capability', '--xattrs-include=user.*',
@@ -28,14 +29,20 @@ if tar.wait() != 0:
 
 bytes_used = files = 0
 seen = set()
-for directory, names, others in os.walk(b'/mnt', followlinks=False):
-    for name in names + others:
-        info = os.lstat(os.path.join(directory, name))
-        files += 1
-        if info.st_nlink > 1 and not stat.S_ISDIR(info.st_mode):
-            if info.st_ino in seen: continue
-            seen.add(info.st_ino)
-        bytes_used += info.st_blocks * 512
+
+def refuse(error): sys.exit(NOT_UNPACKED)
+
+# A path that is too long for the kernel is one for whoever has to do with the tree later, too.
+try:
+    for directory, names, others in os.walk(b'/mnt', followlinks=False, onerror=refuse):
+        for name in names + others:
+            info = os.lstat(os.path.join(directory, name))
+            files += 1
+            if info.st_nlink > 1 and not stat.S_ISDIR(info.st_mode):
+                if info.st_ino in seen: continue
+                seen.add(info.st_ino)
+            bytes_used += info.st_blocks * 512
+except (OSError, RecursionError) as error: refuse(error)
 if files > MAX_FILES: sys.exit(TOO_MANY)
 if bytes_used > MAX_BYTES: sys.exit(TOO_LARGE)
 

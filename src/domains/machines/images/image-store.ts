@@ -182,12 +182,18 @@ export const markReady = async (tx: Tx, attempt: Attempt, built: Built, at: Date
     ),
   );
 
-export const markFailed = async (tx: Tx, id: ImageId, failure: string, at: Date): Promise<Image | undefined> =>
+/** Undefined where another attempt is being made by now. */
+export const markFailed = async (
+  tx: Tx,
+  { id, machineId }: Pick<Image, 'id' | 'machineId'>,
+  failure: string,
+  at: Date,
+): Promise<Image | undefined> =>
   only(
     await tx.query<ImageRow>(
-      `update images set state = 'failed', state_at = $2, held_until = null, failure = $3
-        where id = $1 and state = 'building' returning ${COLUMNS}`,
-      [id, at, failure],
+      `update images set state = 'failed', state_at = $3, held_until = null, failure = $4
+        where id = $1 and machine_id is not distinct from $2 and state = 'building' returning ${COLUMNS}`,
+      [id, machineId ?? null, at, failure],
     ),
   );
 

@@ -38,6 +38,7 @@ type Making = { image: Image; machineId: MachineId; tell: (text: string) => void
 /** Makes an image in a machine and leaves its tree as a draft's archive. Answers what it says of its processes. */
 export async function makeImage(deps: BuildDeps, op: Op, { image, machineId, tell }: Making): Promise<ImageConfig> {
   tell('Preparing the machine in which the image is made.\n');
+  const { archive } = await deps.shelf.draft({ id: image.id, machineId });
   await deps.shelf.prepareBuilder();
   const workshop = await openWorkshop(
     { machines: deps.machines, op, id: machineId, tell },
@@ -45,21 +46,16 @@ export async function makeImage(deps: BuildDeps, op: Op, { image, machineId, tel
   );
   await workshop.work(setUp);
   if (deps.insecureRegistries.length > 0) await workshop.put(REGISTRIES, once(registriesFile(deps.insecureRegistries)));
-  const tree = await treeOf(deps, workshop, image, tell);
+  const tree = await treeOf(deps, workshop, { image, machineId, tell });
   const config = readConfig(await workshop.ask(showConfig, MAX_CONFIG_BYTES));
   tell('Packing.\n');
-  const { archive } = await deps.shelf.draft(image.id);
   await writeBounded(archive, workshop.take(packCommand(tree)), MAX_ARCHIVE_BYTES);
   return config;
 }
 
 /** Where in the machine the image's tree is, once it is there. */
-async function treeOf(
-  deps: BuildDeps,
-  workshop: Workshop,
-  image: Image,
-  tell: (text: string) => void,
-): Promise<string> {
+async function treeOf(deps: BuildDeps, workshop: Workshop, making: Making): Promise<string> {
+  const { image } = making;
   const { source } = image;
   switch (source.kind) {
     case 'registry':
@@ -74,20 +70,20 @@ async function treeOf(
     case 'dockerfile':
       await workshop.put(DOCKERFILE, once(source.text));
       if (source.hasContext) await workshop.put(SOURCE, deps.shelf.source(image.id));
-      return buildIn(deps, workshop, image, DOCKERFILE, tell);
+      return buildIn(deps, workshop, making, DOCKERFILE);
     case 'context':
       await workshop.put(SOURCE, deps.shelf.source(image.id));
-      return buildIn(deps, workshop, image, `${CONTEXT}/${source.dockerfile}`, tell);
+      return buildIn(deps, workshop, making, `${CONTEXT}/${source.dockerfile}`);
   }
 }
 
 async function buildIn(
   deps: BuildDeps,
   workshop: Workshop,
-  image: Image,
+  { image, machineId, tell }: Making,
   dockerfile: string,
-  tell: (text: string) => void,
 ): Promise<string> {
+  const draft = { id: image.id, machineId };
   await workshop.work(unpackContext);
   const names = namesIn(await workshop.ask(showFile(dockerfile), MAX_DOCKERFILE_LENGTH));
   const own = await readyImages(deps.db, image.accountId, names);
@@ -97,7 +93,7 @@ async function buildIn(
   ];
   for (const { name, key, config } of local) {
     tell(`Bringing the image ${name}.\n`);
-    await deps.shelf.packed(key, (content) => workshop.put(LOCAL_TREE, content));
+    await deps.shelf.packed(key, draft, (content) => workshop.put(LOCAL_TREE, content));
     await workshop.put(LOCAL_CONFIG, once(configFile(config)));
     await workshop.work(localImage(name));
   }

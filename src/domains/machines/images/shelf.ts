@@ -1,9 +1,11 @@
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { AppError, assert } from '../../../kernel/errors.ts';
+import { MINUTE } from '../../../kernel/time.ts';
+import { CommandFailed, must } from '../../../platform/run.ts';
 import type { IdRange } from '../drivers/oci/bundle.ts';
 import { idRange } from '../host.ts';
 import { baseImageDir, importedImagesDir } from './base.ts';
@@ -14,7 +16,12 @@ import { packTree, unpackTree, type Tree } from './tree.ts';
 
 const OWNER_ONLY = 0o700;
 const FILE_OWNER_ONLY = 0o600;
+const REMOVAL_TIMEOUT_MS = 20 * MINUTE;
 const KEY = /^img_[0-9a-f]{32}$/;
+const ATTEMPT = /^[a-z0-9][a-z0-9_]{0,63}$/;
+
+/** One attempt at an image. One that is given up for dead may go on beside the next: they have nothing in common. */
+export type Draft = { id: string; machineId: string };
 
 export type ShelfOptions = { cacheDir: string; dataDir: string };
 
@@ -31,13 +38,15 @@ export type Shelf = {
   keepSource(key: string, content: AsyncIterable<Uint8Array>, maxBytes: number): Promise<number>;
   source(key: string): Readable;
   dropSource(key: string): Promise<void>;
-  /** A place for an attempt's packed tree, which is empty now. */
-  draft(key: string): Promise<{ archive: string }>;
-  /** Makes a finished tree of a draft's archive; it stands in its place when this answers. */
-  place(key: string): Promise<Tree>;
-  dropDraft(key: string): Promise<void>;
-  /** The files of an image as a tar, for a machine that builds on it. */
-  packed<Result>(key: string, use: (archive: Readable) => Promise<Result>): Promise<Result>;
+  /** A place for an attempt's packed tree, which is empty now. Whatever earlier attempts have there is gone. */
+  draft(draft: Draft): Promise<{ archive: string }>;
+  /** Makes a finished tree of a draft's archive. */
+  unpack(draft: Draft): Promise<Tree>;
+  /** Puts a finished tree in its place. */
+  place(draft: Draft): Promise<void>;
+  dropDraft(draft: Draft): Promise<void>;
+  /** The files of an image as a tar, for a machine that builds on it; it lies in a draft meanwhile. */
+  packed<Result>(key: string, draft: Draft, use: (archive: Readable) => Promise<Result>): Promise<Result>;
   /** Removes all that is there of an image. */
   erase(key: string): Promise<void>;
   /** Every image of which anything is here, with the time of its newest part. */
@@ -63,15 +72,22 @@ export async function openShelf({ cacheDir, dataDir }: ShelfOptions): Promise<Sh
     },
     source: (key) => createReadStream(at(sources, key)),
     dropSource: (key) => rm(at(sources, key), { force: true }),
-    async draft(key) {
-      const dir = at(drafts, key);
-      await remove(dir);
-      await mkdir(join(dir, 'image', 'rootfs'), { recursive: true, mode: OWNER_ONLY });
-      return { archive: join(dir, 'tree.tar') };
+    async draft(draft) {
+      // Where an earlier one is still written to, its writer removes it.
+      await remove(at(drafts, draft.id)).catch(unfinished);
+      await mkdir(join(draftDir(shelf, draft), 'image', 'rootfs'), { recursive: true, mode: OWNER_ONLY });
+      return { archive: archiveOf(shelf, draft) };
     },
-    place: (key) => place(shelf, key),
-    dropDraft: (key) => remove(at(drafts, key)),
-    packed: (key, use) => packed(shelf, key, use),
+    unpack: (draft) =>
+      unpackTree({
+        archive: archiveOf(shelf, draft),
+        to: join(draftDir(shelf, draft), 'image', 'rootfs'),
+        baseDir: shelf.baseDir,
+        ids,
+      }),
+    place: (draft) => place(shelf, draft),
+    dropDraft: (draft) => dropDraft(shelf, draft),
+    packed: (key, draft, use) => packed(shelf, key, draft, use),
     erase: async (key) => {
       for (const area of [shelf.done, sources, drafts]) await remove(at(area, key));
     },
@@ -92,8 +108,18 @@ function at(area: string, key: string): string {
   return join(area, key);
 }
 
+function draftDir({ drafts }: Areas, { id, machineId }: Draft): string {
+  assert(ATTEMPT.test(machineId), `an attempt's name must be safe in a path, not "${machineId}"`);
+  return join(at(drafts, id), machineId);
+}
+
+const archiveOf = (areas: Areas, draft: Draft): string => join(draftDir(areas, draft), 'tree.tar');
+
 const made = (area: string) => mkdir(area, { recursive: true, mode: OWNER_ONLY });
-const remove = (path: string) => rm(path, { recursive: true, force: true });
+
+/** A tenant's tree may be deeper than any name that the kernel takes: `rm` goes down into it step by step. */
+const remove = async (path: string): Promise<void> =>
+  void (await must(['rm', '-rf', '--one-file-system', '--', path], { timeoutMs: REMOVAL_TIMEOUT_MS }));
 
 async function imageDirOf({ done, baseDir }: Places, key: string): Promise<string | undefined> {
   if (key === BASE) return baseDir;
@@ -102,26 +128,31 @@ async function imageDirOf({ done, baseDir }: Places, key: string): Promise<strin
   return (await exists(dir)) ? dir : undefined;
 }
 
-async function place({ done, drafts, baseDir, ids }: Places, key: string): Promise<Tree> {
-  const draft = at(drafts, key);
-  const to = join(draft, 'image', 'rootfs');
-  const tree = await unpackTree({ archive: join(draft, 'tree.tar'), to, baseDir, ids });
-  await remove(at(done, key));
-  await rename(join(draft, 'image'), at(done, key));
-  await remove(draft);
-  return tree;
+/** What a killed attempt has put there already goes out of the way first, which takes no time. */
+async function place(shelf: Places, draft: Draft): Promise<void> {
+  const dir = draftDir(shelf, draft);
+  const target = at(shelf.done, draft.id);
+  await rename(target, join(dir, 'earlier')).catch(absent);
+  await rename(join(dir, 'image'), target);
+  await dropDraft(shelf, draft);
+}
+
+async function dropDraft(shelf: Places, draft: Draft): Promise<void> {
+  await remove(draftDir(shelf, draft));
+  await rmdir(at(shelf.drafts, draft.id)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT' && error.code !== 'ENOTEMPTY') throw error;
+  });
 }
 
 async function packed<Result>(
   shelf: Places,
   key: string,
+  draft: Draft,
   use: (archive: Readable) => Promise<Result>,
 ): Promise<Result> {
   const dir = await imageDirOf(shelf, key);
   if (dir === undefined) throw new AppError('not_found', `There is no image ${key}.`);
-  // One image is made at a time, so what a killed process left here is overwritten by the next.
-  const archive = join(shelf.drafts, 'packed.tar');
-  await made(shelf.drafts);
+  const archive = join(draftDir(shelf, draft), 'packed.tar');
   try {
     await packTree({ from: dir, archive, baseDir: shelf.baseDir, ids: shelf.ids });
     return await use(createReadStream(archive));
@@ -164,6 +195,10 @@ export async function writeBounded(
   }
   await pipeline(Readable.from(counted(), { objectMode: false }), createWriteStream(file, { mode: FILE_OWNER_ONLY }));
   return bytes;
+}
+
+function unfinished(error: unknown): void {
+  if (!(error instanceof CommandFailed)) throw error;
 }
 
 function absent(error: NodeJS.ErrnoException): undefined {

@@ -13,13 +13,18 @@ export type Tree = { bytes: number; files: number };
 
 const UNPACK_TIMEOUT_MS = 20 * MINUTE;
 const MAX_REMARKS_BYTES = 16_384;
+/** Of the program that unpacks, and of tar: an archive says how long its names are, and they are read into memory. */
+const UNPACK_MEMORY_KIB = 1_024 * 1_024;
 
 /** How the program in the jail says what is wrong with a tree; everything else is a defect. */
 const REFUSALS: Record<number, [code: 'too_large' | 'invalid', text: string]> = {
   70: ['too_large', `The image has more than ${MAX_IMAGE_FILES} files.`],
   71: ['too_large', `The image fills more than ${MAX_IMAGE_BYTES / 2 ** 30} GiB.`],
   72: ['invalid', 'The image has no shell: /bin/sh is missing.'],
-  73: ['invalid', 'The files of the image could not be unpacked: its owners must be numbers up to 65535.'],
+  73: [
+    'invalid',
+    'The files of the image could not be unpacked: owners must be numbers up to 65535, and no path too long.',
+  ],
   74: ['invalid', 'The image has a file where a directory must be, such as /etc.'],
 };
 
@@ -99,7 +104,8 @@ export async function unpackTree({ archive, to, baseDir, ids, limits = LIMITS }:
   await must(['chown', `${ids.first}:${ids.first}`, to]);
   await must(['chmod', '755', to]);
   const program = ['python3', '-I', '-S', '-c', FINISH_PROGRAM, String(limits.files), String(limits.bytes)];
-  const command = jailCommand({ baseDir, ids, tree: to, mode: 'rw' }, '< "$file"', archive, program);
+  const bounded = `< "$file"; ulimit -v ${UNPACK_MEMORY_KIB}`;
+  const command = jailCommand({ baseDir, ids, tree: to, mode: 'rw' }, bounded, archive, program);
   const result = await run(command, {
     timeoutMs: UNPACK_TIMEOUT_MS,
     dieWithParent: true,

@@ -7,7 +7,7 @@ import type { MachineSpec, NetworkRules } from '../driver.ts';
 import { bundleOf } from './bundle.ts';
 import { createCommand, startCommand } from './commands.ts';
 import { connectTo } from './connect.ts';
-import { checkDisk, copyDisk, makeDisk, makeMountPoints } from './disk.ts';
+import { copyDisk, makeDisk, makeMountPoints, repairDisk } from './disk.ts';
 import { linkRulesOf } from './firewall.ts';
 import { imageDirOf, type Host } from './host.ts';
 import { placesOf, snapshotFile, type Layout, type Places } from './layout.ts';
@@ -35,7 +35,7 @@ export const create = (host: Host, spec: MachineSpec, signal: AbortSignal): Prom
 
 /** Starts a machine that was stopped, from the disk that it left; the host may have gone down meanwhile. */
 export const boot = (host: Host, spec: MachineSpec, signal: AbortSignal): Promise<void> =>
-  begin(host, spec, signal, () => checkDisk(placesOf(host.layout, spec.id).disk, signal));
+  begin(host, spec, signal, () => repairDisk(placesOf(host.layout, spec.id).disk, signal));
 
 /** A machine's directory is the first thing made, so that whatever follows can be found again. */
 async function begin(

@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, open, readlink, rename, rm, stat, symlink, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CommandFailed, must, run, type Command } from '../../../../platform/run.ts';
+import { CommandFailed, must, run, type Command, type RunResult } from '../../../../platform/run.ts';
 import { exists } from '../../images/debian.ts';
 import { DISK_SUFFIX, type Places } from './layout.ts';
-import type { Spawner } from './spawner.ts';
+import type { Spawner } from '../../../../platform/spawner.ts';
 
 const GIB = 2 ** 30;
 const BLOCK = 512;
@@ -14,6 +14,8 @@ const DRAFT_BYTES = 6;
 const COPY_TIMEOUT_MS = 10 * 60_000;
 /** e2fsck's exit codes 0 and 1: nothing was wrong, or what was wrong is right now. */
 const IS_SOUND = 1;
+/** The bit of it that says that something was wrong which it did not dare to put right. */
+const IS_LEFT_UNSOUND = 4;
 const LET_GO_WAIT_MS = 10_000;
 const LET_GO_STEP_MS = 5;
 
@@ -91,12 +93,30 @@ export const copyCommand = (from: string, to: string): Command => [
   to,
 ];
 
-/** Makes a disk sound that was copied, or left, while it was mounted. Throws where it cannot be. */
+/** Makes a disk sound that was copied, or left, while it was mounted. Throws where something would be lost by it. */
 export async function checkDisk(disk: string, signal: AbortSignal): Promise<void> {
   const command = ['e2fsck', '-f', '-p', disk];
-  const result = await run(command, { dieWithParent: true, signal, timeoutMs: COPY_TIMEOUT_MS });
-  if (result.kind !== 'exited' || result.exitCode > IS_SOUND) throw new CommandFailed(command, result);
+  const result = await fsck(command, signal);
+  if (!isSound(result)) throw new CommandFailed(command, result);
 }
+
+/**
+ * Makes a disk sound on which its host may have gone down. There is no other copy of it and nobody else to decide: what
+ * has lost its name goes to `lost+found`, and the machine begins with what there is. Throws where that cannot be done.
+ */
+export async function repairDisk(disk: string, signal: AbortSignal): Promise<void> {
+  const gentle = await fsck(['e2fsck', '-f', '-p', disk], signal);
+  if (isSound(gentle)) return;
+  const command = ['e2fsck', '-f', '-y', disk];
+  const wantsMore = gentle.kind === 'exited' && (gentle.exitCode & IS_LEFT_UNSOUND) !== 0;
+  const result = wantsMore ? await fsck(command, signal) : gentle;
+  if (!isSound(result)) throw new CommandFailed(command, result);
+}
+
+const fsck = (command: Command, signal: AbortSignal): Promise<RunResult> =>
+  run(command, { dieWithParent: true, signal, timeoutMs: COPY_TIMEOUT_MS });
+
+const isSound = (result: RunResult): boolean => result.kind === 'exited' && result.exitCode <= IS_SOUND;
 
 /** What is to become a kept copy, before it is one. */
 export const draftOf = (kept: string): string => `${kept}.draft`;

@@ -10,7 +10,7 @@ import type { Runtime, RuntimeName } from './commands.ts';
 import { diskUsage } from './disk.ts';
 import type { Firewall } from './firewall.ts';
 import type { Layout } from './layout.ts';
-import type { Spawner } from './spawner.ts';
+import type { Spawner } from '../../../../platform/spawner.ts';
 
 /** Where the making of a machine, or its removal, has come to; tests end the process at each. */
 export type Step =
@@ -92,16 +92,35 @@ export async function roomOf(layout: Layout): Promise<HostRoom> {
   };
 }
 
-/** What the kernel counts for all machines and the host's root together, and by default allows far too few of. */
+/** More of anything than the memory that machines have is room for. */
+const BEYOND_MEMORY = 2 ** 30;
+/**
+ * What the kernel counts for all machines together, or for users of the same number in all of them, and by default allows
+ * so few of that one machine can take all. What they fill is counted as the memory of the machine that has them.
+ */
 const SHARED_LIMITS = {
   '/proc/sys/fs/inotify/max_user_instances': 65_536,
   '/proc/sys/fs/inotify/max_user_watches': 4_194_304,
+  '/proc/sys/fs/epoll/max_user_watches': BEYOND_MEMORY,
+  '/proc/sys/fs/aio-max-nr': BEYOND_MEMORY,
+  '/proc/sys/fs/file-max': BEYOND_MEMORY,
+  '/proc/sys/fs/pipe-user-pages-soft': BEYOND_MEMORY,
+  '/proc/sys/kernel/pid_max': 4_194_304,
+  '/proc/sys/kernel/pty/max': 262_144,
 };
 
-/** Raises what many machines share; each machine has a limit of its own below it. */
+/**
+ * Raises what many machines share; each machine has a limit of its own below it. A kernel that was built without one has
+ * nothing to run out of.
+ */
 export async function raiseSharedLimits(): Promise<void> {
-  for (const [file, least] of Object.entries(SHARED_LIMITS))
-    if (Number(await readFile(file, 'utf8')) < least) await writeFile(file, String(least));
+  for (const [file, least] of Object.entries(SHARED_LIMITS)) {
+    const now = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+      return undefined;
+    });
+    if (now !== undefined && Number(now) < least) await writeFile(file, String(least));
+  }
 }
 
 /** Tells this host from others, also where two of them run the same installation. */

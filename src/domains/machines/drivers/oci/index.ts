@@ -16,7 +16,7 @@ import { showMemory } from './seen.ts';
 import { bootId, isAlive, readRecord } from './record.ts';
 import { pause, resume, stop } from './rest.ts';
 import { removeSnapshot, snapshot, snapshots } from './snapshot.ts';
-import { openSpawner } from './spawner.ts';
+import { openSpawner } from '../../../../platform/spawner.ts';
 import { exportSnapshot, importSnapshot } from './transfer.ts';
 
 export type { OciOptions, Step } from './host.ts';

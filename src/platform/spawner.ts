@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
-import { CommandFailed, SYSTEM_PATH, type Command } from '../../../../platform/run.ts';
+import { CommandFailed, SYSTEM_PATH, type Command } from './run.ts';
 
 /**
  * Runs commands from a small process of ours (`machine-init/spawner.h` says how to talk to it). To fork this server
@@ -29,7 +29,9 @@ export function openSpawner(program: string): Spawner {
   let running: Running | undefined;
   let last = 0;
   const start = (): Running => {
-    running ??= startIt(program, () => (running = undefined));
+    running ??= startIt(program, (gone) => {
+      if (running === gone) running = undefined;
+    });
     return running;
   };
   return {
@@ -51,11 +53,14 @@ export function openSpawner(program: string): Spawner {
         if (waiting.size === 0) channel.unref();
       }
     },
-    close: () => running?.channel.destroy(),
+    close: () => {
+      running?.channel.destroy();
+      running = undefined;
+    },
   };
 }
 
-function startIt(program: string, gone: () => void): Running {
+function startIt(program: string, gone: (running: Running) => void): Running {
   const child = spawn(program, ['spawn'], {
     env: { PATH: SYSTEM_PATH, LC_ALL: 'C.UTF-8' },
     stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
@@ -64,8 +69,9 @@ function startIt(program: string, gone: () => void): Running {
   });
   const channel = child.stdio[CHANNEL] as Socket;
   const waiting: Running['waiting'] = new Map();
+  const running = { child, channel, waiting };
   const end = () => {
-    gone();
+    gone(running);
     for (const { command, reject } of waiting.values())
       reject(failed(command, 'aborted', Buffer.from('what runs our commands has ended')));
     waiting.clear();
@@ -78,7 +84,7 @@ function startIt(program: string, gone: () => void): Running {
     waiting.delete(number);
   });
   child.unref();
-  return { child, channel, waiting };
+  return running;
 }
 
 function request(number: number, command: Command): Buffer {
