@@ -265,10 +265,17 @@ describe('contexts', () => {
     const paused = await create();
     const context = await paused.createCodeContext();
     await paused.runCode('x = 5', { context });
+    const slow = 'import time\nfor i in range(20): time.sleep(0.1)\ny = 6';
+    const other = await paused.createCodeContext();
+    const under = paused.runCode(slow, { context: other }).catch((error: unknown) => error);
+    await new Promise((resolve) => setTimeout(resolve, 500));
     await paused.pause();
     await expect(paused.runCode('x', { context })).rejects.toThrow(/sandbox timeout/);
     await paused.connect();
     expect((await paused.runCode('x', { context })).text).toBe('5');
+    // What ran went on where it stopped.
+    expect(await under).toMatchObject({ executionCount: 1, error: undefined });
+    expect((await paused.runCode('y', { context: other })).text).toBe('6');
     await paused.pause({ keepMemory: false });
     await paused.connect();
     await expect(paused.runCode('x', { context })).rejects.toBeInstanceOf(NotFoundError);
