@@ -181,4 +181,23 @@ describe('a removed image', () => {
     expect(await world.shelf.imageDir(image.id)).toBeUndefined();
     expect(await uploaded(content)).toMatchObject({ state: 'ready', name: 'mine' });
   });
+
+  test('whose files cannot go now keeps those of no other', TIMEOUT, async () => {
+    const op = world.asOwner();
+    const content = await ociArchive(await imageOf([tree]));
+    const [stuck, other] = [await uploaded(content), await uploaded(content, 'other')];
+    await world.images.remove(op, 'mine');
+    await world.images.remove(op, 'other');
+    world.clock.ahead += 11 * 60_000;
+    const { erase } = world.shelf;
+    world.shelf.erase = async (key) => {
+      if (key === stuck.id) throw new Error('EBUSY');
+      await erase(key);
+    };
+    expect(await world.tend()).toBe(1);
+    expect(await world.shelf.imageDir(other.id)).toBeUndefined();
+    world.shelf.erase = erase;
+    expect(await world.tend()).toBe(1);
+    expect(await world.shelf.imageDir(stuck.id)).toBeUndefined();
+  });
 });

@@ -50,24 +50,37 @@ export const tend = (deps: ImagesDeps): SweepDefinition =>
     },
   });
 
-async function eraseEnded({ db, shelf }: ImagesDeps, op: Op): Promise<number> {
-  const images = await erasable(db, after(op.now, -ERASED_AFTER_MS), BATCH);
-  for (const { id } of images) {
-    await shelf.erase(id);
-    await db.transact((tx) => markErased(tx, id, op.now));
+/** What cannot be removed now is tried again at the next turn, and keeps nothing else from it. */
+async function isErased({ shelf, log }: ImagesDeps, key: string): Promise<boolean> {
+  try {
+    await shelf.erase(key);
+    return true;
+  } catch (error) {
+    log.error({ image: key, err: error }, 'the files of an image could not be removed yet');
+    return false;
   }
-  return images.length;
+}
+
+async function eraseEnded(deps: ImagesDeps, op: Op): Promise<number> {
+  let erased = 0;
+  for (const { id } of await erasable(deps.db, after(op.now, -ERASED_AFTER_MS), BATCH)) {
+    if (!(await isErased(deps, id))) continue;
+    await deps.db.transact((tx) => markErased(tx, id, op.now));
+    erased++;
+  }
+  return erased;
 }
 
 /** What nobody knows of: a process died before it wrote down whose it is. */
-async function eraseUnowned({ db, shelf }: ImagesDeps, op: Op): Promise<number> {
-  const found = await shelf.keys();
+async function eraseUnowned(deps: ImagesDeps, op: Op): Promise<number> {
+  const found = await deps.shelf.keys();
   const kept = await keptOf(
-    db,
+    deps.db,
     found.map(({ key }) => key),
   );
   const before = after(op.now, -UNOWNED_FOR_MS);
-  const unowned = found.filter(({ key, changedAt }) => !kept.has(key) && changedAt <= before);
-  for (const { key } of unowned) await shelf.erase(key);
-  return unowned.length;
+  let erased = 0;
+  for (const { key, changedAt } of found)
+    if (!kept.has(key) && changedAt <= before && (await isErased(deps, key))) erased++;
+  return erased;
 }
