@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
+import { flush } from '../../platform/flush.ts';
 
 /** SHA-256 of a content in lower-case hex: its name. */
 export type Sha256 = string;
@@ -55,7 +56,7 @@ export function openBlobs(dir: string): Blobs {
     const folder = join(path, '..');
     await mkdir(folder, { recursive: true });
     await rename(draft, path);
-    await flushFolder(folder);
+    await flush(folder);
   }
 
   return {
@@ -105,12 +106,6 @@ async function write(path: string, content: AsyncIterable<Uint8Array>): Promise<
     await file.close();
   }
   return { sha256: hash.digest('hex'), bytes };
-}
-
-/** A new name is there after a crash only when its folder was flushed too. */
-async function flushFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  await folder.sync().finally(() => folder.close());
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { AppError, assert } from '../../kernel/errors.ts';
+import { flush } from '../flush.ts';
 import { BLOB_KEY, type BlobStore } from './blob.ts';
 
 const FILE_OWNER_ONLY = 0o600;
@@ -72,16 +73,6 @@ async function checkReserve(folder: string): Promise<void> {
     throw new AppError('at_capacity', 'Server at capacity — try again later', {
       retryAfterSeconds: RETRY_AFTER_SECONDS,
     });
-}
-
-/** A new name is on the disk when its folder is. */
-async function flush(folder: string): Promise<void> {
-  const handle = await open(folder);
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 async function get(file: string): Promise<Readable | undefined> {

@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { flush } from '../flush.ts';
 import { ifMissing, MAJOR_VERSION, UNFINISHED, type Binaries } from './binaries.ts';
 import { asUser, giveTo, named, type RunAs } from './privileges.ts';
 
@@ -35,13 +36,8 @@ async function makeCluster(folder: string, binaries: Binaries, runAs: RunAs): Pr
   await initialise(unfinished, binaries, maker);
   if (runAs.kind === 'uid') await run('chown', ['-R', '-h', `${runAs.uid}:${runAs.uid}`, unfinished]);
   await rename(unfinished, folder);
-  await syncFolder(path.dirname(folder));
-}
-
-/** Makes a rename outlive a power cut: what is written into the cluster later must not come back under the old name. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  await handle.sync().finally(() => handle.close());
+  // What is written into the cluster later must not come back under the old name.
+  await flush(path.dirname(folder));
 }
 
 /** Encoding, collation and checksums are fixed for good here; the built-in collation is the same on every system. */

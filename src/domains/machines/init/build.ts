@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { chmod, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { flush } from '../../../platform/flush.ts';
 import { must, type Command } from '../../../platform/run.ts';
 import { exists } from '../images/debian.ts';
 
@@ -36,7 +37,8 @@ export async function ensureInit(options: InitOptions): Promise<string> {
     await mkdir(join(draft, '.freehold'), { recursive: true });
     await must(await compileCommand(initProgram(draft), FLAGS));
     for (const path of [draft, join(draft, '.freehold'), initProgram(draft)]) await chmod(path, FOR_ALL);
-    await reachDisk(initProgram(draft));
+    // What stands under its final name is taken for whole for ever.
+    await flush(initProgram(draft));
     await rename(draft, layer).catch(async (error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
     });
@@ -44,16 +46,6 @@ export async function ensureInit(options: InitOptions): Promise<string> {
     await rm(draft, { recursive: true, force: true });
   }
   return layer;
-}
-
-/** What stands under its final name is taken for whole for ever, also when the host has lost its power meanwhile. */
-async function reachDisk(path: string): Promise<void> {
-  const file = await open(path);
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
-  }
 }
 
 /** Compiles the init. Only its tests want warnings to be errors: a compiler to come may find new ones. */

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, readlink, rename, rm, stat, symlink, truncate } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { flush } from '../../../../platform/flush.ts';
 import { CommandFailed, must, run, type Command, type RunResult } from '../../../../platform/run.ts';
+import type { Spawner } from '../../../../platform/spawner.ts';
 import { exists } from '../../images/debian.ts';
 import { DISK_SUFFIX, type Places } from './layout.ts';
-import type { Spawner } from '../../../../platform/spawner.ts';
 
 const GIB = 2 ** 30;
 const BLOCK = 512;
@@ -121,6 +122,13 @@ const isSound = (result: RunResult): boolean => result.kind === 'exited' && resu
 /** What is to become a kept copy, before it is one. */
 export const draftOf = (kept: string): string => `${kept}.draft`;
 
+/** Gives a sound copy its name, under which it outlives a power cut. */
+export async function keep(draft: string, kept: string): Promise<void> {
+  await flush(draft);
+  await rename(draft, kept);
+  await flush(dirname(kept));
+}
+
 /** Copies a disk that nobody writes to now; whole and sound under its name, or not there. */
 export async function keepCopy(
   disk: string,
@@ -135,7 +143,7 @@ export async function keepCopy(
         void (await must(copyCommand(disk, draft), { dieWithParent: true, signal: until, timeoutMs: COPY_TIMEOUT_MS })),
     );
     await checkDisk(draft, signal);
-    await rename(draft, kept);
+    await keep(draft, kept);
   } catch (error) {
     await rm(draft, { force: true });
     throw error;

@@ -1,8 +1,8 @@
-import { chmod, lstat, mkdir, rename, rm } from 'node:fs/promises';
+import { chmod, lstat, mkdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { mustTake, outputOf, type Command } from '../../../../platform/run.ts';
-import { bytesOf, checkDisk, diskUsage, draftOf } from './disk.ts';
+import { bytesOf, checkDisk, diskUsage, draftOf, keep } from './disk.ts';
 import type { Host } from './host.ts';
 import { snapshotFile } from './layout.ts';
 
@@ -70,7 +70,7 @@ export async function importSnapshot(
     if (!found.isFile() || found.nlink !== 1) throw new Error(`The archive of ${copy} holds no disk.`);
     await chmod(disk, FILE_OWNER_ONLY);
     await checkDisk(disk, signal);
-    await rename(disk, file);
+    await keep(disk, file);
   } finally {
     await rm(draft, { recursive: true, force: true });
   }
