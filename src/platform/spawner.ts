@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { CommandFailed, SYSTEM_PATH, type Command } from './run.ts';
 
@@ -16,7 +16,7 @@ export type Spawner = {
 type Ended = { exitCode: number; said: Buffer };
 type Waiting = { command: Command; resolve: (ended: Ended) => void; reject: (error: Error) => void };
 /** What was started, and who waits for what of it. */
-type Running = { child: ChildProcess; channel: Socket; waiting: Map<number, Waiting> };
+type Running = { channel: Socket; waiting: Map<number, Waiting> };
 
 const CHANNEL = 3;
 const NUMBER_BYTES = 4;
@@ -69,7 +69,7 @@ function startIt(program: string, gone: (running: Running) => void): Running {
   });
   const channel = child.stdio[CHANNEL] as Socket;
   const waiting: Running['waiting'] = new Map();
-  const running = { child, channel, waiting };
+  const running = { channel, waiting };
   const end = () => {
     gone(running);
     for (const { command, reject } of waiting.values())

@@ -4,9 +4,12 @@ import { chmod, cp, mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { POSTGRES_UID } from '../../src/platform/postgres/privileges.ts';
 import { worksIn } from '../../src/platform/postgres/processes.ts';
+import { DATABASE, ensureRoles } from '../../src/platform/postgres/roles.ts';
+import { urlOf } from '../../src/platform/postgres/socket.ts';
 import {
   dataDirectory,
   endPostgres,
@@ -159,6 +162,26 @@ test('a first start that is killed at any moment can be repeated', async () => {
   const postgres = await use(dataDir);
   expect(await query(postgres.appUrl, 'SELECT 1 AS n')).toEqual([{ n: 1 }]);
   expect((await readdir(path.join(dataDir, 'postgres'))).filter((name) => name.includes('unfinished'))).toEqual([]);
+  await postgres.stop();
+});
+
+test('a start may find that the server is still making what a killed one has asked for', async () => {
+  const postgres = await use(await dataDirectory());
+  const socket = new URL(postgres.appUrl).searchParams.get('host') ?? '';
+  const open = async () => {
+    const client = new pg.Client(urlOf(socket, 'postgres', 'postgres'));
+    await client.connect();
+    return client;
+  };
+  const [killed, next] = [await open(), await open()];
+  await killed.query(`DROP DATABASE ${DATABASE} WITH (FORCE)`);
+  // Either may come first; the one that was killed is not there to hear of it.
+  const making = killed.query(`CREATE DATABASE ${DATABASE}`).catch(() => {});
+  await sleep(5);
+  await ensureRoles(next);
+  await making;
+  expect(await query(postgres.appUrl, 'SELECT 1 AS n')).toEqual([{ n: 1 }]);
+  await Promise.all([killed.end(), next.end()]);
   await postgres.stop();
 });
 
