@@ -84,12 +84,14 @@ describe('a create that dies', () => {
 
 describe('a create that fails', () => {
   test.each([
-    ['the host is full', new AppError('at_capacity', 'Server at capacity — try again later'), 'at_capacity'],
-    ['the driver throws', new Error('crun: exit status 1'), 'at_capacity'],
-  ])('because %s leaves nothing and is told as what it is', async (_what, error, code) => {
+    ['the host is full', new AppError('at_capacity', 'Server at capacity — try again later'), { code: 'at_capacity' }],
+    ['the driver throws', new Error('crun: exit status 1'), { code: 'internal', message: 'Failed to create sandbox' }],
+    // The edge knows that this is over in a moment.
+    ['the database goes away', new Error('Connection terminated'), { message: 'Connection terminated' }],
+  ])('because %s leaves nothing and is told as what it is', async (_what, error, told) => {
     const owner = await account();
     const broken = world.over({ machines: { start: () => Promise.reject(error) } });
-    await expect(broken.create(op(owner), { origin: 'agents' })).rejects.toMatchObject({ code });
+    await expect(broken.create(op(owner), { origin: 'agents' })).rejects.toMatchObject(told);
     await expectNothing(owner);
   });
 

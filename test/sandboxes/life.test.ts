@@ -194,7 +194,7 @@ describe('under an idempotency seed', () => {
     const owner = await account();
     const broken = world.over({ machines: { start: () => Promise.reject(new Error('the host burns')) } });
     await expect(broken.create(op(owner, seed), { origin: 'agents' })).rejects.toMatchObject({
-      code: 'at_capacity',
+      code: 'internal',
       message: 'Failed to create sandbox',
     });
     expect(await world.sandboxes.create(op(owner, seed), { origin: 'agents' })).toMatchObject({ state: 'running' });

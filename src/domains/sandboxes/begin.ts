@@ -1,7 +1,7 @@
 import { AppError, isAppError } from '../../kernel/errors.ts';
 import { newId, secretBytes, type AccountOp, type Op } from '../../kernel/op.ts';
 import { after, MINUTE } from '../../kernel/time.ts';
-import { commitLazily, type Tx } from '../../platform/db.ts';
+import { commitLazily, isDatabaseAway, type Tx } from '../../platform/db.ts';
 import type { Machine } from '../machines/index.ts';
 import { available } from './billing.ts';
 import { tell } from './facts.ts';
@@ -63,8 +63,14 @@ export async function create(
   } catch (error) {
     const lived = await giveUp(world, op, wanted, machine, error);
     if (lived) return shownOf(lived);
-    throw error instanceof AppError ? error : new AppError('at_capacity', 'Failed to create sandbox', { cause: error });
+    throw failureOf(op, error);
   }
+}
+
+/** What is neither the caller's doing nor over in a moment is ours, in the document's words. */
+function failureOf({ signal }: Op, error: unknown): unknown {
+  const isKnown = error instanceof AppError || isDatabaseAway(error) || signal.aborted;
+  return isKnown ? error : new AppError('internal', 'Failed to create sandbox', { cause: error });
 }
 
 function newKept({ clock }: SandboxesWorld, op: AccountOp, plan: Plan, label: string): NewKept {

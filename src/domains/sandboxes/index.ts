@@ -93,7 +93,8 @@ export type Forked = { sandbox: Sandbox } | { error: AppError };
 export type Sandboxes = {
   /**
    * Answers when it takes commands, with its first minute paid. Throws `unaffordable`, `rate_limited` (the account has
-   * MAX_SANDBOXES), `at_capacity`, `not_found` (the template) or `invalid`; then nothing is left and nothing is paid.
+   * MAX_SANDBOXES), `at_capacity`, `not_found` (the template), `invalid`, or `internal` where its machine could not be
+   * made; then nothing is left and nothing is paid.
    */
   create(op: AccountOp, request: NewSandbox): Promise<Sandbox>;
   get(op: Op, reference: string): Promise<Sandbox>;
