@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { isPlatformRun, type RunInfo } from '../../../domains/machines/index.ts';
 import { isAppError } from '../../../kernel/errors.ts';
 import { within, type Visit } from './access.ts';
-import { RpcFailure } from './failure.ts';
+import { isGone, RpcFailure } from './failure.ts';
 import { readMessage } from './protocol.ts';
 
 /** process.Process, the calls that are answered at once (clause 3 of the sheet). */
@@ -67,12 +67,24 @@ export const sendInput = (visit: Visit): Promise<unknown> =>
     return {};
   });
 
+/** A terminal has an end of input of its own; the sheet's `unknown` is for clients the same error as this. */
 export const closeStdin = (visit: Visit): Promise<unknown> =>
   within(visit, async () => {
-    const { process } = await readMessage(visit, OfProcess);
-    await visit.machines.closeRunInput(visit.op, visit.sandbox.machineId, selectorOf(process));
+    const { machines, op, sandbox } = visit;
+    const selector = selectorOf((await readMessage(visit, OfProcess)).process);
+    const run = (await machines.runs(op, sandbox.machineId)).find((each) => isSelected(each, selector));
+    if (run?.pty) throw new RpcFailure('failed_precondition', 'The input of a terminal is ended by Ctrl+D (0x04)');
+    await machines.closeRunInput(op, sandbox.machineId, selector).catch(alreadyEnded);
     return {};
   });
+
+const isSelected = (run: RunInfo, selector: ProcessSelector): boolean =>
+  'pid' in selector ? run.pid === selector.pid : run.tag === selector.tag;
+
+/** What takes no input, or none any more, has nothing left to end. */
+function alreadyEnded(error: unknown): void {
+  if (!isAppError(error, 'conflict') || isGone(error)) throw error;
+}
 
 export const sendSignal = (visit: Visit): Promise<unknown> =>
   within(visit, async () => {
