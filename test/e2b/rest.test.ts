@@ -151,6 +151,19 @@ describe('a snapshot', () => {
     expect(await found('my-base')).toEqual([]);
   });
 
+  test('taken again under its name stands for it, and with the name all of them are deleted', async () => {
+    for (const state of ['older', 'newer']) {
+      await sandbox.files.write('again', state);
+      await sandbox.createSnapshot({ name: 'again' });
+    }
+    const one = await Sandbox.create('again', client.access);
+    expect(await one.files.read('again')).toBe('newer');
+    await one.kill();
+    expect(await Sandbox.deleteSnapshot('again', client.access)).toBe(true);
+    await expect(Sandbox.create('again', client.access)).rejects.toThrow(/Template not found/);
+    expect(await Sandbox.deleteSnapshot('again', client.access)).toBe(false);
+  });
+
   test('is listed, newest first and page by page, of all or of one sandbox', async () => {
     const made = [await sandbox.createSnapshot(), await sandbox.createSnapshot()].map(({ snapshotId }) => snapshotId);
     const pages = sandbox.listSnapshots({ limit: 1 });
@@ -265,6 +278,12 @@ describe('what a sandbox may reach', () => {
       maskRequestHost: 'host.example:${PORT}',
     });
     expect(sandbox.trafficAccessToken).toBeUndefined();
+    await one.updateNetwork({ denyOut: ['198.51.100.0/24'] });
+    expect((await one.getInfo()).network).toMatchObject({
+      denyOut: ['198.51.100.0/24'],
+      allowPublicTraffic: false,
+      maskRequestHost: 'host.example:${PORT}',
+    });
     await one.kill();
   });
 });

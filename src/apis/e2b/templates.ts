@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Machines, Snapshot } from '../../domains/machines/index.ts';
+import { MAX_SNAPSHOTS_PER_ACCOUNT, type Machines, type Snapshot } from '../../domains/machines/index.ts';
 import { AppError } from '../../kernel/errors.ts';
 import { parseId } from '../../kernel/ids.ts';
 import type { AccountOp } from '../../kernel/op.ts';
@@ -30,17 +30,24 @@ export const templateRoutes = ({
     path: '/e2b/api/templates/:templateID',
     tag: 'E2B snapshots',
     summary: 'Delete a snapshot',
-    description: 'By its id or its name. Sandboxes that were made of it stay.',
+    description: 'By its id, or all of a name. Sandboxes that were made of it stay.',
     access: 'account',
     scopes: WRITE,
     params: z.object({ templateID: z.string() }),
     replies: { 204: { description: 'It is deleted', schema: Nothing } },
     handle: async (op, { params }) => {
       const name = bareName(op, params.templateID);
-      const id = parseId('snapshot', name) ?? (await machines.listSnapshots(op, { name, limit: 1 })).rows[0]?.id;
-      if (!id) throw new AppError('not_found', 'Snapshot not found');
-      await machines.removeSnapshot(op, id);
+      const id = parseId('snapshot', name);
+      const ids = id ? [id] : await idsNamed(machines, op, name);
+      if (ids.length === 0) throw new AppError('not_found', 'Snapshot not found');
+      for (const each of ids) await machines.removeSnapshot(op, each);
       return { status: 204, body: undefined };
     },
   }),
 ];
+
+/** Those that were taken under one name are one template. Oldest first: none of them comes to stand under the name. */
+async function idsNamed({ listSnapshots }: Pick<Machines, 'listSnapshots'>, op: AccountOp, name: string) {
+  const { rows } = await listSnapshots(op, { name, limit: MAX_SNAPSHOTS_PER_ACCOUNT });
+  return rows.map(({ id }) => id).toReversed();
+}

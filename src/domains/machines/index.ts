@@ -78,7 +78,7 @@ export type { RunRequest } from './run.ts';
 export { CODE_TAG, isPlatformRun } from './runs.ts';
 export type { CommandRequest, ExecOutcome, ExecOutput, OutputStream } from './run-to-end.ts';
 export type { Sample } from './sample.ts';
-export type { Snapshot, SnapshotCursor, SnapshotFilter } from './snapshot.ts';
+export { MAX_SNAPSHOTS_PER_ACCOUNT, type Snapshot, type SnapshotCursor, type SnapshotFilter } from './snapshot.ts';
 export { fingerprintOf, parsePublicKey } from './ssh-keys.ts';
 export { createSsh, type Ssh, type SshAccess, type SshWorld } from './ssh.ts';
 export type { StartRequest } from './start.ts';
