@@ -1,12 +1,14 @@
 import { randomInt } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { GateCall } from '../../src/domains/machines/drivers/driver.ts';
 import { markOf } from '../../src/domains/machines/drivers/oci/gate-rules.ts';
+import { resolversFrom } from '../../src/domains/machines/drivers/oci/network.ts';
 import type { MachineId } from '../../src/kernel/ids.ts';
 import { must } from '../../src/platform/run.ts';
 import { prepareTestHost, RUNTIMES, testHost, type TestHost } from './host.ts';
-import { hostAddresses, placeAt, serverOnHost, type Place } from './world.ts';
+import { hostAddresses, PLACE_PORT, placeAt, serverOnHost, type Place } from './world.ts';
 
 const WORLD = '203.0.113.10';
 /** One host in each range that is not the public internet; the last digits are random, lest they be someone's. */
@@ -19,13 +21,25 @@ const PRIVATE = [
   '169.254.169.254',
 ];
 
+const DNS_PORT = 53;
+/** Answers at the port of name servers, and at another one. */
+const NAME_SERVER = `
+const socket = require('node:dgram').createSocket('udp4');
+socket.on('message', (_, from) => socket.send('hello', from.port, from.address));
+socket.bind(${DNS_PORT}, process.argv[1]);
+const listen = (port, done) => require('node:net').createServer((socket) => {
+  socket.on('error', () => {}); socket.end('hello');
+}).listen(port, '0.0.0.0', done);
+listen(${DNS_PORT}, () => listen(${PLACE_PORT}, () => console.log('listening')));
+`;
+
 let world: Place;
 let inside: Place[];
 let control: Awaited<ReturnType<typeof serverOnHost>>;
 const made: { remove(): Promise<void> }[] = [];
 
-async function placed(address: string): Promise<Place> {
-  const place = await placeAt(address);
+async function placed(address: string, program?: string): Promise<Place> {
+  const place = await placeAt(address, program);
   made.push(place);
   return place;
 }
@@ -167,6 +181,53 @@ server = socket.create_server(('127.0.0.1', 0)); socket.create_connection(server
     await host.driver.destroy(ruled);
   });
 
+  test('asks its name servers whatever is denied where it needs names, nothing else of them, and none where not', async () => {
+    const address = resolversFrom(await readFile('/etc/resolv.conf', 'utf8')).at(-1) ?? '';
+    const server = await placed(address, NAME_SERVER);
+    const ports: Target[] = [
+      [address, DNS_PORT],
+      [address, server.port],
+    ];
+    const deny = ['0.0.0.0/0'];
+    const [asking, deaf] = await Promise.all([
+      host.create({ rules: { allow: [], deny, resolves: true } }),
+      host.create({ rules: { allow: [], deny } }),
+    ]);
+    const reached = async (machine: MachineId) => [
+      ...(await connections(host, machine, ports)).map((answer) => answer.startsWith('open')),
+      await datagram(host, machine, [address, DNS_PORT]),
+    ];
+    expect(await reached(id)).toEqual([true, true, 'hello']);
+    expect(await reached(asking)).toEqual([true, false, 'hello']);
+    expect(await reached(deaf)).toEqual([false, false, 'closed']);
+    await Promise.all([
+      host.driver.setRules(asking, { allow: [], deny }),
+      host.driver.setRules(deaf, { allow: [], deny, resolves: true }),
+    ]);
+    expect(await reached(asking)).toEqual([false, false, 'closed']);
+    expect(await reached(deaf)).toEqual([true, false, 'hello']);
+    await Promise.all([host.driver.destroy(asking), host.driver.destroy(deaf), server.remove()]);
+  });
+
+  test('what it receives and sends is counted', async () => {
+    const counted = async () => {
+      const { networkReceivedBytes = 0, networkSentBytes = 0 } = (await host.driver.usage(id)) ?? {};
+      return { received: networkReceivedBytes, sent: networkSentBytes };
+    };
+    const before = await counted();
+    const program = `
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for _ in range(100): s.sendto(b'x' * 1000, ('${WORLD}', ${world.port})); s.recv(100)
+`;
+    expect(await host.sh(id, '', { command: ['python3', '-c', program] })).toMatchObject({ exitCode: 0 });
+    const after = await counted();
+    expect(after.sent - before.sent).toBeGreaterThan(100_000);
+    expect(after.sent - before.sent).toBeLessThan(200_000);
+    expect(after.received - before.received).toBeGreaterThan(1_000);
+    expect(after.received - before.received).toBeLessThan(50_000);
+  });
+
   test('a change of its rules holds for connections that are open', async () => {
     const ruled = await host.create();
     const program = `
@@ -252,6 +313,18 @@ with concurrent.futures.ThreadPoolExecutor(len(targets)) as pool: print(json.dum
 `;
   const outcome = await host.sh(id, '', { command: ['python3', '-c', program, JSON.stringify(targets)] });
   return JSON.parse(outcome.stdout.toString()) as string[];
+}
+
+/** What is answered to a datagram from inside the machine. */
+async function datagram(host: TestHost, id: MachineId, [address, port]: Target): Promise<string> {
+  const program = `
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(1)
+try:
+    s.sendto(b'x', ('${address}', ${port})); print(s.recv(5).decode())
+except OSError: print('closed')
+`;
+  return (await host.sh(id, '', { command: ['python3', '-c', program] })).stdout.toString().trim();
 }
 
 async function expectClosed(host: TestHost, id: MachineId, targets: Target[]): Promise<void> {

@@ -72,6 +72,15 @@ async function shop(
   return { id, host: new URL(body.public_url).hostname, body };
 }
 
+/** Visits to tenants' ports so far, as the operator's monitoring reads them. */
+async function visitsCounted(): Promise<(kind: string, outcome: string) => number> {
+  const { body } = await request(server.url, 'GET', '/metrics', { key: server.adminKey });
+  return (kind, outcome) => {
+    const line = `freehold_proxied_requests_total{kind="${kind}",outcome="${outcome}"} `;
+    return Number(String(body).split(line)[1]?.split('\n')[0] ?? 0);
+  };
+}
+
 describe('a port of a real machine', () => {
   test('is a page in a browser, at a name of its own, with events and its own cookies only', async () => {
     const { id, body } = await shop({}, { subdomain: 'test-shop' });
@@ -135,6 +144,29 @@ describe('a port of a real machine', () => {
     const seen = await visit(port, host, '/', { headers });
     expect(seen.status).toBe(200);
     expect(seen.body).not.toContain(body.access_token);
+    await call('DELETE', `/${id}`);
+  });
+
+  test('is counted in the figures of the server: what was passed on, and what was refused, requests and tunnels', async () => {
+    const { id, host } = await shop();
+    await call('POST', `/${id}/ports`, { port: 9_999 });
+    const closed = host.replace(String(PORT), '9999');
+    const upgraded = async (name: string) => {
+      const headers = { host: name, connection: 'upgrade', upgrade: 'echo' };
+      const asked = ask({ port, host: '127.0.0.1', headers }).end();
+      const [answer, socket] = await Promise.race([once(asked, 'upgrade'), once(asked, 'response')]);
+      (socket ?? answer).destroy();
+    };
+    const before = await visitsCounted();
+    for (const name of [host, host, closed]) await visit(port, name);
+    for (const name of [host, closed]) await upgraded(name);
+    const counted = { request: { passed: 2, refused: 1 }, tunnel: { passed: 1, refused: 1 } };
+    // A tunnel counts when it is over.
+    await eventually(visitsCounted, (now) => now('tunnel', 'passed') === before('tunnel', 'passed') + 1, 5_000);
+    const after = await visitsCounted();
+    for (const [kind, outcomes] of Object.entries(counted))
+      for (const [outcome, count] of Object.entries(outcomes))
+        expect([kind, outcome, after(kind, outcome) - before(kind, outcome)]).toEqual([kind, outcome, count]);
     await call('DELETE', `/${id}`);
   });
 
