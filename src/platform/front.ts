@@ -44,14 +44,11 @@ export function createFrontedServer(
     insecureHTTPParser: false,
     shouldUpgradeCallback: (request) => fronts.some((front) => front.tunnels(request)),
   });
-  const own: RequestListener = (request, response) => {
-    expectBody(server, request);
-    routes(request, response);
-  };
   const serve: RequestListener = (request, response) => {
+    expectBody(server, request, response);
     expectReader(response, readCheckMs);
     const front = fronts.find((each) => each.takes(request));
-    return front ? front.serve(request, response, own) : own(request, response);
+    return front ? front.serve(request, response, routes) : routes(request, response);
   };
   server.on('request', serve);
   // A front passes the question on; the routes take every body.
@@ -65,14 +62,19 @@ export function createFrontedServer(
   return server;
 }
 
-/** Cuts off a client that sends its body so slowly that it only holds the connection. */
-function expectBody(server: Server, request: IncomingMessage): void {
+/**
+ * Cuts off a client that sends its body so slowly that it only holds the connection. While it is being answered they
+ * converse, at whatever pace they like.
+ */
+function expectBody(server: Server, request: IncomingMessage, response: ServerResponse): void {
   const { headers, socket } = request;
   if (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined) return;
   let seen = socket.bytesRead;
   const timer = setInterval(() => {
     const isOurTurn = request.readableLength >= request.readableHighWaterMark;
-    if (!isOurTurn && socket.bytesRead - seen < LEAST_BODY_BYTES) server.emit('clientError', tooSlow(), socket);
+    const isAnswered = response.headersSent && !response.writableEnded;
+    if (!isOurTurn && !isAnswered && socket.bytesRead - seen < LEAST_BODY_BYTES)
+      server.emit('clientError', tooSlow(), socket);
     seen = socket.bytesRead;
   }, BODY_CHECK_MS).unref();
   for (const event of ['end', 'close']) request.once(event, () => clearInterval(timer));

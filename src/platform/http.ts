@@ -182,6 +182,8 @@ function refuseMalformedHttp(error: NodeJS.ErrnoException, socket: Socket): void
     `content-length: ${Buffer.byteLength(body)}`,
     `x-request-id: ${randomUUID()}`,
   ];
+  const timer = setTimeout(() => socket.destroy(), DRAIN_MS);
+  socket.once('close', () => clearTimeout(timer));
   socket.end([`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...headers, 'connection: close', '', body].join('\r\n'));
 }
 

@@ -6,6 +6,7 @@ import type { ClientAddress } from '../platform/client-address.ts';
 import { answerOn, hasBody, type Forwarded, type Outcome, type Target } from '../platform/forward.ts';
 import type { Front, IncomingMessage, RequestListener, ServerResponse } from '../platform/front.ts';
 import { requestId } from '../platform/http.ts';
+import { networkOf } from '../platform/limits.ts';
 import type { Log } from '../platform/log.ts';
 import { addressOf, ENVD_PORT, interpreterAt, type Address } from './address.ts';
 import { toApplication, toClient, toProgram, type Client } from './headers.ts';
@@ -185,7 +186,9 @@ async function letThrough(
     present: (headers) =>
       wanted.kind === 'label' ? toClient(headers, wanted.host, client.requestId) : toProgram(headers, client.requestId),
   };
-  const outcome = await lanes.use(passage.place, passage, (target) => visitor.pass(target, forwarded));
+  const { place, woken } = passage;
+  const network = networkOf(client.address);
+  const outcome = await lanes.use(place, { woken, network }, (target) => visitor.pass(target, forwarded));
   return outcome ? refusalOf(outcome, passage) : crowded(passage.sandboxId);
 }
 

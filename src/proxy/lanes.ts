@@ -2,14 +2,16 @@ import type { Duplex } from 'node:stream';
 import { isRefused, type Machines } from '../domains/machines/index.ts';
 import type { MachineId } from '../kernel/ids.ts';
 import type { Op } from '../kernel/op.ts';
+import { createShares } from '../kernel/shares.ts';
 import { MINUTE, SECOND, type Clock } from '../kernel/time.ts';
 import { within } from '../platform/deadline.ts';
 import { secured } from '../platform/egress/outward.ts';
 import { createTarget, type Target } from '../platform/forward.ts';
-import { createShares } from '../kernel/shares.ts';
 
 /** Requests and tunnels that are open at a time, in one process: into one machine over all its ports, and into all. */
 export const MAX_OPEN = { each: 1_024, all: 16_384 };
+/** Of those of one machine so many may be one network's, whoever visits from there. */
+export const MAX_OF_ONE_NETWORK = 256;
 /** A connection on which nothing passes for so long is cut. */
 const IDLE_MS = 15 * MINUTE;
 /** A machine that runs takes a connection or refuses it at once. */
@@ -24,10 +26,10 @@ const FORGET_MS = 10 * SECOND;
 export type Place = { machineId: MachineId; port: number; tls: boolean };
 
 export type Lanes = {
-  /** Uses the way to a port. Undefined where the machine has as many open connections as it may have. */
+  /** Uses the way to a port. Undefined where the machine, or who visits it, has as many open as it may have. */
   use<Result>(
     place: Place,
-    options: { woken: boolean },
+    options: { woken: boolean; network: string },
     work: (target: Target) => Promise<Result>,
   ): Promise<Result | undefined>;
   /** Cuts every connection to every machine. */
@@ -39,7 +41,7 @@ type Lane = { target: Target; open: number; wokenLately: boolean };
 /** Keeps connections to machines' ports, of each port by itself, and counts what is open. */
 export function createLanes({ machines, clock }: { machines: Pick<Machines, 'dial'>; clock: Clock }): Lanes {
   const lanes = new Map<string, Lane>();
-  const open = createShares<MachineId>(MAX_OPEN);
+  const open = createOpen();
   const closing = new AbortController();
 
   const laneTo = ({ machineId, port, tls }: Place): { key: string; lane: Lane } => {
@@ -66,8 +68,8 @@ export function createLanes({ machines, clock }: { machines: Pick<Machines, 'dia
     }, FORGET_MS).unref();
 
   return {
-    async use(place, { woken }, work) {
-      if (!open.take(place.machineId)) return undefined;
+    async use(place, { woken, network }, work) {
+      if (!open.take(place.machineId, network)) return undefined;
       const { key, lane } = laneTo(place);
       lane.open += 1;
       lane.wokenLately ||= woken;
@@ -75,11 +77,30 @@ export function createLanes({ machines, clock }: { machines: Pick<Machines, 'dia
         return await work(lane.target);
       } finally {
         lane.open -= 1;
-        open.give(place.machineId);
+        open.give(place.machineId, network);
         if (lane.open === 0) forgetSoon(key, lane);
       }
     },
     close: () => closing.abort(new Error('The server is stopping')),
+  };
+}
+
+/** Counts what is open into each machine, and what of it each network has. */
+function createOpen() {
+  const machines = createShares<MachineId>(MAX_OPEN);
+  const networks = createShares<string>({ each: MAX_OF_ONE_NETWORK, all: Infinity });
+  const keyOf = (machineId: MachineId, network: string): string => `${machineId} ${network}`;
+  return {
+    take(machineId: MachineId, network: string): boolean {
+      if (!networks.take(keyOf(machineId, network))) return false;
+      const isTaken = machines.take(machineId);
+      if (!isTaken) networks.give(keyOf(machineId, network));
+      return isTaken;
+    },
+    give(machineId: MachineId, network: string): void {
+      machines.give(machineId);
+      networks.give(keyOf(machineId, network));
+    },
   };
 }
 

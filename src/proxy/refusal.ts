@@ -95,7 +95,7 @@ export const crowded = (sandboxId: string): Refusal => ({
   status: 503,
   message: 'The sandbox has too many open connections',
   title: 'Too many visitors at once',
-  text: 'This sandbox has as many connections open as it may have. Try again in a moment.',
+  text: 'This sandbox has as many connections open as it may have, or you as many as one visitor may. Try again in a moment.',
   sandboxId,
   retryAfterSeconds: 1,
 });

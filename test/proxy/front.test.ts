@@ -77,3 +77,17 @@ test('a body that waits for us may wait', async () => {
   expect(told()).toBe('');
   socket.destroy();
 });
+
+test('who is refused is not waited for, though it goes on sending', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const { port } = server.server.address() as AddressInfo;
+  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }, () => socket.write('no HTTP\r\n\r\n'));
+  socket.on('error', () => {});
+  const [told] = await once(socket, 'data');
+  expect(told.toString()).toMatch(/^HTTP\/1.1 400 /);
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  socket.write('more');
+  vi.advanceTimersByTime(MINUTE);
+  socket.write('and more');
+  await closed;
+});

@@ -1,4 +1,6 @@
+import type { ServerResponse } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { MAX_OF_ONE_NETWORK } from '../../src/proxy/lanes.ts';
 import { visit } from './client.ts';
 import { APPS, CODE, proxyWorld, TOKEN, type ProxyWorld } from './world.ts';
 
@@ -187,5 +189,29 @@ describe('a sandbox that wakes by traffic', () => {
     const again = performance.now();
     expect((await visit(world.port, world.hostOf(CLOSED, 'slow'))).status).toBe(502);
     expect(performance.now() - again).toBeLessThan(500);
+  });
+});
+
+describe('one visitor who holds all that it may of a sandbox', () => {
+  test('is refused as any who come to a full one, and leaves room for the others', async () => {
+    const crowd = await proxyWorld({ trustProxy: ['loopback'] });
+    const answers: ServerResponse[] = [];
+    const port = await crowd.application((asked, answer) => {
+      if (asked.url === '/') return void answer.end('here');
+      answers.push(answer);
+      answer.write('held');
+    });
+    const from = (address: string, path = '/') =>
+      visit(crowd.port, crowd.hostOf(port), path, { headers: { 'x-forwarded-for': address } });
+    const held = Array.from({ length: MAX_OF_ONE_NETWORK }, (_, index) => from(`2001:db8::${index + 1}`, '/hold'));
+    await expect.poll(() => answers.length, { timeout: 10_000 }).toBe(MAX_OF_ONE_NETWORK);
+    const refused = await from('2001:db8::ffff');
+    expect([refused.status, refused.headers['retry-after']]).toEqual([503, '1']);
+    expect(JSON.parse(refused.body)).toMatchObject({ message: 'The sandbox has too many open connections', code: 503 });
+    expect((await from('2001:db8:0:1::1')).body).toBe('here');
+    for (const answer of answers) answer.end();
+    await Promise.all(held);
+    expect((await from('2001:db8::ffff')).body).toBe('here');
+    await crowd.close();
   });
 });
