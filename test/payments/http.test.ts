@@ -171,3 +171,28 @@ test('the operator has the chain read once more for an address, of which nothing
   expect((await rescan({ topup_id: 'all' })).status).toBe(400);
   expect((await call('POST', '/v1/admin/topups/rescan', {})).status).toBe(401);
 });
+
+test('the operator, and nobody else, is shown what was set aside', async () => {
+  const { id: accountId, call } = await person();
+  const { id, address } = (await call('POST', '/billing/topups', WISH)).body;
+  const txHash = await coin.pay(address, 10n ** 16n);
+  await node.mine(CONFIRMATIONS);
+  await sweep();
+  const { status, body } = await world.call('GET', '/v1/admin/topups/set-aside', { key: ADMIN_KEY });
+  expect(status).toBe(200);
+  expect(body.payments).toEqual([
+    {
+      topup_id: id,
+      account_id: accountId,
+      chain_id: 31_337,
+      tx_hash: txHash,
+      log_index: 0,
+      block: expect.any(Number),
+      coin: 'USDC',
+      units: String(10n ** 16n),
+      amount_usd: '10000000000.000000',
+      set_aside_at: expect.stringMatching(/Z$/),
+    },
+  ]);
+  expect((await call('GET', '/v1/admin/topups/set-aside')).status).toBe(401);
+});

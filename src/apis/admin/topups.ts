@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import type { Payments } from '../../domains/payments/index.ts';
+import { MAX_LISTED_ASIDE, type AsidePayment, type Payments } from '../../domains/payments/index.ts';
+import { toDecimal } from '../../kernel/money.ts';
 import { accepted, ok, route, type Route } from '../contract.ts';
 
 const Exported = z.object({
@@ -14,9 +15,49 @@ const Rescan = z.object({
 });
 const Rescanned = z.object({ addresses: z.int().meta({ description: 'Addresses that are read for.', examples: [1] }) });
 
-export type TopupDomains = { payments: Pick<Payments, 'exportWallet' | 'rescan'> };
+const Aside = z.object({
+  payments: z.array(
+    z.object({
+      topup_id: z.uuid(),
+      account_id: z.uuid(),
+      chain_id: z.int(),
+      tx_hash: z.string(),
+      log_index: z.int(),
+      block: z.int(),
+      coin: z.string().meta({ examples: ['USDC'] }),
+      units: z.string().meta({ description: 'In the coin’s smallest unit.', examples: ['1000000000000000'] }),
+      amount_usd: z.string().meta({ examples: ['1000000000.000000'] }),
+      set_aside_at: z.iso.datetime(),
+    }),
+  ),
+});
+
+const presentAside = (payment: AsidePayment): z.input<typeof Aside>['payments'][number] => ({
+  topup_id: payment.topupId,
+  account_id: payment.accountId,
+  chain_id: payment.chainId,
+  tx_hash: payment.txHash,
+  log_index: payment.logIndex,
+  block: Number(payment.block),
+  coin: payment.symbol,
+  units: String(payment.units),
+  amount_usd: toDecimal(payment.amount, 'USD'),
+  set_aside_at: payment.setAsideAt.toISOString(),
+});
+
+export type TopupDomains = { payments: Pick<Payments, 'exportWallet' | 'listAside' | 'rescan'> };
 
 export const topupRoutes = ({ payments }: TopupDomains): Route[] => [
+  route({
+    method: 'GET',
+    path: '/v1/admin/topups/set-aside',
+    tag: 'Operations',
+    summary: 'List payments that were set aside, newest first',
+    description: `What has settled on its chain and is not credited, because the ledger has no room for so much or it is too large to be true; the newest ${MAX_LISTED_ASIDE}. Once there is room, a rescan of the top-up credits it.`,
+    access: 'admin',
+    replies: { 200: { description: 'The payments', schema: Aside } },
+    handle: async () => ok({ payments: (await payments.listAside()).map(presentAside) }),
+  }),
   route({
     method: 'POST',
     path: '/v1/admin/topups/rescan',

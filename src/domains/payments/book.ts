@@ -1,4 +1,4 @@
-import { assert } from '../../kernel/errors.ts';
+import { assert, isAppError } from '../../kernel/errors.ts';
 import { uuidFrom, type TransferId } from '../../kernel/ids.ts';
 import { usd, type Usd } from '../../kernel/money.ts';
 import type { Op } from '../../kernel/op.ts';
@@ -6,6 +6,7 @@ import { sha256 } from '../../platform/crypto.ts';
 import type { Tx } from '../../platform/db.ts';
 import { recordFact } from '../../platform/outbox.ts';
 import { depositOf, type Transfer } from '../ledger/index.ts';
+import { setAside } from './aside-store.ts';
 import type { Payment } from './chain.ts';
 import type { Reading } from './read.ts';
 import {
@@ -22,7 +23,7 @@ import { worthOf, type Coin } from './topup.ts';
 import { forgetFrom, saveCaughtUp, wishForPayer, type Unread } from './watch-store.ts';
 import type { PaymentsWorld } from './world.ts';
 
-/** A thousand million dollars in one payment: such a coin is no money, and nobody is to become rich by it. */
+/** A thousand million dollars in one payment: such a coin is no money, and nobody is to become rich by it. It is set aside. */
 const MOST_AT_ONCE = usd(10n ** 15n);
 
 /**
@@ -65,25 +66,45 @@ export const bookCaughtUp = (
   });
 
 async function credit(world: PaymentsWorld, tx: Tx, op: Op, coin: Coin, payment: Payment): Promise<boolean> {
-  const { log, ledger } = world;
-  const { txHash, logIndex } = payment;
   const amount = worthOf(payment.units, coin);
   const paid = await payee(tx, payment.to);
   assert(paid, 'only addresses of top-ups are looked for');
-  if (amount > MOST_AT_ONCE) {
-    log.error({ txHash, logIndex, topupId: paid.topupId }, 'a payment is too large to be true and is not credited');
-    return false;
+  const { topupId, accountId } = paid;
+  if (!(await insertCredited(tx, coin.chainId, payment, { topupId, amount, at: op.now }))) return false;
+  const isBooked = amount <= MOST_AT_ONCE && (await deposit(world, tx, op, transferOf(coin, payment, paid, amount)));
+  const isNew = isBooked || (await setAside(tx, coin.chainId, payment, op.now));
+  if (isBooked && (await notePayer(tx, accountId, op.now))) await wishForPayer(tx, accountId, op.now);
+  if (isNew) await tell(world, tx, op, { isBooked, coin, payment, paid, amount });
+  return isBooked;
+}
+
+/** False where the ledger has no room for it: one that can never be booked is not to hold up all that come after it. */
+async function deposit({ ledger }: PaymentsWorld, tx: Tx, op: Op, transfer: Transfer): Promise<boolean> {
+  if (transfer.legs.every(({ amount }) => amount === 0n)) return true;
+  try {
+    await ledger.transfer(tx, op, transfer);
+    return true;
+  } catch (error) {
+    // All else that makes a transfer invalid is of our own making and sound.
+    if (isAppError(error, 'invalid')) return false;
+    throw error;
   }
-  if (!(await insertCredited(tx, coin.chainId, payment, { topupId: paid.topupId, amount, at: op.now }))) return false;
-  if (amount > 0n) await ledger.transfer(tx, op, transferOf(coin, payment, paid, amount));
-  if (await notePayer(tx, paid.accountId, op.now)) await wishForPayer(tx, paid.accountId, op.now);
+}
+
+type Booked = { isBooked: boolean; coin: Coin; payment: Payment; paid: Paid; amount: Usd };
+
+async function tell({ log }: PaymentsWorld, tx: Tx, op: Op, booked: Booked): Promise<void> {
+  const { isBooked, coin, payment, paid, amount } = booked;
+  const { txHash, logIndex } = payment;
   await recordFact(tx, op, {
-    type: 'topup.credited',
+    type: isBooked ? 'topup.credited' : 'topup.set_aside',
     subject: paid.topupId,
     accountId: paid.accountId,
     data: { amount: String(amount), coin: coin.symbol, chainId: coin.chainId, txHash, logIndex },
   });
-  return true;
+  if (isBooked) return;
+  const reason = amount > MOST_AT_ONCE ? 'is too large to be true' : 'is more than the ledger has room for';
+  log.error({ txHash, logIndex, topupId: paid.topupId }, `a payment ${reason} and is set aside, not credited`);
 }
 
 /** The same payment is the same transfer, whoever makes it and however often. */

@@ -8,23 +8,26 @@ import type { OutgoingFetch } from '../../platform/fetch.ts';
 import { defineSweep, type SweepDefinition } from '../../platform/jobs/index.ts';
 import type { Log } from '../../platform/log.ts';
 import type { Ledger } from '../ledger/index.ts';
+import { asidePayments, type AsidePayment } from './aside-store.ts';
 import { createChain } from './chain.ts';
 import { exportWallet, type ExportedWallet } from './export.ts';
 import { isOpen, noteAsked, rescan, type RescanWish } from './asked.ts';
 import { openCoin, requestTopup, type TopupWish } from './request.ts';
 import { createRpc } from './rpc.ts';
 import { findCoin, findTopup, topupsOf } from './store.ts';
-import { MAX_LISTED, type Coin, type Topup } from './topup.ts';
+import { MAX_LISTED, MAX_LISTED_ASIDE, type Coin, type Topup } from './topup.ts';
 import { createWallet } from './wallet.ts';
 import { createWatch, tellUnread } from './watch.ts';
 import type { EvmSettings, PaymentsWorld } from './world.ts';
 
+export type { AsidePayment } from './aside-store.ts';
 export type { ExportedWallet } from './export.ts';
 export { MAX_RPC_REPLY_BYTES, RPC_TIME_LIMIT_MS } from './rpc.ts';
 export {
   AMOUNT_RULE,
   LEAST_USD,
   MAX_LISTED,
+  MAX_LISTED_ASIDE,
   MAX_OPEN,
   MAX_OPEN_UNPAID,
   MAX_SYMBOL_LENGTH,
@@ -64,6 +67,11 @@ export type Payments = {
    * account's, or all. Answers how many addresses that is; throws `not_found`.
    */
   rescan(op: Op, wish: RescanWish): Promise<number>;
+  /**
+   * Payments that have settled and could not be credited, newest first, for the operator. Those that there is room for
+   * later are credited when the chain is read for them once more.
+   */
+  listAside(): Promise<AsidePayment[]>;
   /** Says in the log what is not read for any more. */
   tellUnread(): Promise<void>;
   /** Looks at the chain and credits what has settled. Answers how much that was. */
@@ -117,6 +125,7 @@ export function createPayments({ secret, evm, send, ...ground }: PaymentsOptions
     confirmations: world.confirmations,
     exportWallet: (op) => exportWallet(world, op),
     rescan: (op, wish) => rescan(db, op, wish),
+    listAside: () => asidePayments(db, MAX_LISTED_ASIDE),
     tellUnread: () => tellUnread(world),
     watch,
     sweeps: evm ? [defineSweep({ name: 'payments.watch', everySeconds: LOOK_SECONDS, runDue: watch })] : [],

@@ -251,7 +251,7 @@ export async function replaceAwaited(
 ): Promise<void> {
   await tx.query(
     `delete from topup_payments
-      where credited_at is null and topup_id in (select id from topups where token = $1)`,
+      where credited_at is null and set_aside_at is null and topup_id in (select id from topups where token = $1)`,
     [token],
   );
   for (const { payment, topupId, amount } of awaited)

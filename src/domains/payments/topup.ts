@@ -55,6 +55,8 @@ export const MAX_WATCHED_PAYERS = 10_000;
 export const MAX_WATCHED_STRANGERS = 5_000;
 /** Top-ups that are listed. */
 export const MAX_LISTED = 100;
+/** Payments that were set aside and are listed. */
+export const MAX_LISTED_ASIDE = 1_000;
 export const LEAST_USD = 1;
 export const MOST_USD = 10_000;
 export const MAX_SYMBOL_LENGTH = 20;

@@ -14,7 +14,8 @@ const MAX_UNREAD_AT_ONCE = 500;
 const LONGER_TIMES = 4;
 const LONGER_BLOCKS = 2_000;
 
-const AWAITED = `exists (select from topup_payments p where p.topup_id = t.id and p.credited_at is null)`;
+const AWAITED = `exists (select from topup_payments p where p.topup_id = t.id and p.credited_at is null
+                                  and p.set_aside_at is null)`;
 
 /** Blocks in which nobody had a watched address need not be read. For a row that this transaction has locked. */
 export async function skipUnwatched(tx: Tx, token: string, nextBlock: bigint): Promise<void> {
