@@ -131,6 +131,7 @@ describe('at its timeout', () => {
     await one.connect();
     expect(await one.files.read('kept')).toBe('on disk');
     expect(before).toMatch(/^[0-9a-f-]{36}\n$/);
+    expect(await bootId(one)).not.toBe(before);
     await one.kill();
   });
 });
