@@ -27,6 +27,12 @@ int bound_watches(const char *process);
  */
 int link_machine(const char *process, const char *on_host, const char *in_machine);
 
+/*
+ * Gives the machine that has `process` a boot id of its own: the host's is the same for all machines, and does not change
+ * when one of them starts anew. 0 or -1, told on stderr.
+ */
+int own_boot_id(const char *process);
+
 /* Says on stderr what `errno` means for `about`, and is 1. */
 int complain(const char *about);
 

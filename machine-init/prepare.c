@@ -42,6 +42,8 @@ static int assemble_at(char **words) {
 
 static int bound(char **words) { return bound_watches(words[0]); }
 
+static int boot_as(char **words) { return own_boot_id(words[0]); }
+
 static int link_to(char **words) { return link_machine(words[0], words[1], words[2]); }
 
 static const struct verb {
@@ -53,6 +55,7 @@ static const struct verb {
     {"assemble", "HIDDEN DIRECTORY DISK OWNER", 4, assemble_at},
     {"link", "PID HOST_BATCH MACHINE_BATCH", 3, link_to},
     {"bound", "PID", 1, bound},
+    {"boot", "PID", 1, boot_as},
 };
 
 static const struct verb *verb_of(char **words) {

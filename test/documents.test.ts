@@ -64,3 +64,12 @@ test('the licence is the one that package.json and every page name', () => {
   expect(JSON.parse(read('package.json'))).toMatchObject({ license: 'Apache-2.0' });
   expect(read('LICENSE')).toMatch(/Apache License\s+Version 2\.0/);
 });
+
+test('the versions of clients that the README supports are those that the tests run', () => {
+  const { devDependencies } = JSON.parse(read('package.json')) as { devDependencies: Record<string, string> };
+  const [, supported = ''] = read('README.md').split('Supported, and run in the tests as they come from npm: ');
+  const told = [...supported.replaceAll('\n', ' ').matchAll(/`(@?[\w/-]+)` (\d[\d.]*\d)/g)].slice(0, 3);
+  expect(told.map(([, name]) => name)).toEqual(['e2b', '@e2b/code-interpreter', '@computesdk/e2b']);
+  for (const [, name = '', version = ''] of told)
+    expect([name, `${devDependencies[name]}.`.startsWith(`${version}.`)]).toEqual([name, true]);
+});

@@ -126,6 +126,19 @@ describe('a sandbox that may reach some hosts by name', () => {
   });
 });
 
+test('a sandbox without the internet reaches none of it, until it is given it, and says what it has', async () => {
+  const sandbox = await client.create({ allowInternetAccess: false });
+  expect(await sandbox.getInfo()).toMatchObject({ allowInternetAccess: false });
+  for (const url of ['http://allowed.example/', 'http://allowed.example:8080/'])
+    expect({ url, told: await ask(sandbox, url, HERE) }).toEqual({ url, told: 'refused' });
+  await sandbox.updateNetwork({ allowInternetAccess: true });
+  expect(await ask(sandbox, 'http://allowed.example:8080/', HERE)).toMatchObject({ at: HERE });
+  expect(await sandbox.getInfo()).toMatchObject({ allowInternetAccess: true });
+  await sandbox.updateNetwork({ allowInternetAccess: false });
+  expect(await ask(sandbox, 'http://allowed.example/', HERE)).toBe('refused');
+  await sandbox.kill();
+}, 90_000);
+
 test('requests are given headers on their way that nothing inside ever has', async () => {
   const sandbox = await client.create({
     network: { rules: { 'secret.example': [{ transform: { headers: { Authorization: SECRET } } }] } },

@@ -68,6 +68,26 @@ describe('a paused sandbox', () => {
     await one.kill();
   });
 
+  test.each(['/v2/sandboxes/ID/connect', '/sandboxes/ID/connect', '/sandboxes/ID/resume'])(
+    'is woken at %s for as long as is said, which tells that it was asleep',
+    async (path) => {
+      const one = await client.create({ timeoutMs: HOUR });
+      const { endAt } = await one.getInfo();
+      await one.pause();
+      const { status, body } = await request(
+        client.server.url,
+        'POST',
+        `/e2b/api${path.replace('ID', one.sandboxId)}`,
+        { key: client.agent.key, body: { timeout: 60 } },
+      );
+      expect([status, body.sandboxID]).toEqual([201, one.sandboxId]);
+      expect((await one.getInfo()).endAt.getTime()).toBeLessThan(endAt.getTime() - 50 * MINUTE);
+      // With the token that it had.
+      expect((await one.commands.run('echo awake')).stdout).toBe('awake\n');
+      await one.kill();
+    },
+  );
+
   test('can be killed as it is', async () => {
     const one = await client.create();
     await one.pause();
@@ -111,6 +131,7 @@ describe('at its timeout', () => {
     await one.connect();
     expect(await one.files.read('kept')).toBe('on disk');
     expect(before).toMatch(/^[0-9a-f-]{36}\n$/);
+    expect(await bootId(one)).not.toBe(before);
     await one.kill();
   });
 });

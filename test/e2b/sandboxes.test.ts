@@ -8,7 +8,7 @@ import {
   type SandboxListOpts,
 } from 'e2b';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { HOUR, MINUTE } from '../../src/kernel/time.ts';
+import { HOUR, MINUTE, SECOND } from '../../src/kernel/time.ts';
 import { credit, eventually, request } from '../harness/agent.ts';
 import { accessOf, startClient, type Client } from './client.ts';
 
@@ -87,6 +87,19 @@ describe('a new sandbox', () => {
   });
 
   test.each([
+    ['/v2/sandboxes', 5 * MINUTE],
+    ['/sandboxes', 15 * SECOND],
+  ])('that is asked for at %s without saying how long lives for %i ms', async (path, lifetime) => {
+    const { body } = await request(client.server.url, 'POST', `/e2b/api${path}`, {
+      key: client.agent.key,
+      body: { templateID: 'base' },
+    });
+    const { startedAt, endAt } = await Sandbox.getInfo(body.sandboxID, client.access);
+    expect(endAt.getTime() - startedAt.getTime()).toBe(lifetime);
+    await Sandbox.kill(body.sandboxID, client.access);
+  });
+
+  test.each([
     ['a domain without a wall around it', { allowOut: ['*.example.com'] }, /0\.0\.0\.0\/0 in denyOut/],
     ['a denied domain', { denyOut: ['example.com'] }, /denyOut must hold IP/],
     ['every domain', { allowOut: ['*'], denyOut: ['0.0.0.0/0'] }, /allowOut must hold/],
@@ -125,6 +138,10 @@ describe('the list', () => {
       [second.sandboxId, 'running'],
       [first.sandboxId, 'paused'],
     ]);
+    const old = await request(client.server.url, 'GET', '/e2b/api/sandboxes?metadata=group%3Dpages', {
+      key: client.agent.key,
+    });
+    expect(old.body.map(({ sandboxID }: { sandboxID: string }) => sandboxID)).toEqual([second.sandboxId]);
     const oldestFirst = await listed({ query: { metadata }, order: 'asc' });
     expect(oldestFirst.map(({ sandboxId }) => sandboxId)).toEqual([first.sandboxId, second.sandboxId]);
     const running = await listed({ query: { metadata, state: ['running'] } });
@@ -305,6 +322,13 @@ test('a sandbox has a log of what happened to it', async () => {
   await paused.pause();
   const sought = await get(`/v2/sandboxes/${paused.sandboxId}/logs?limit=1&search=paused`);
   expect(sought.body).toMatchObject({ logs: [{ message: 'Sandbox paused' }] });
+  const backward = await get(`/v2/sandboxes/${paused.sandboxId}/logs?direction=backward`);
+  expect(backward.body.logs.map(({ message }: { message: string }) => message)).toEqual([
+    'Sandbox paused',
+    'Sandbox started',
+  ]);
+  const from = Date.parse(backward.body.logs[0].timestamp);
+  expect((await get(`/v2/sandboxes/${paused.sandboxId}/logs?cursor=${from}`)).body).toMatchObject(sought.body);
   await paused.kill();
   const old = await get(`/sandboxes/${sandbox.sandboxId}/logs?limit=1`);
   expect(old.body.logs).toEqual([{ timestamp: expect.any(String), line: 'Sandbox started' }]);

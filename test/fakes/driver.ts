@@ -11,8 +11,8 @@ const IDLE: Usage = {
   diskUsedBytes: 524_288,
   diskTotalBytes: 268_435_456,
   processes: 1,
-  networkReceivedBytes: 0,
-  networkSentBytes: 0,
+  networkReceivedBytes: 3_000,
+  networkSentBytes: 1_000,
 };
 
 export type ListedMachines = MachineDriver & {

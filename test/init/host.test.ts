@@ -135,6 +135,7 @@ describe.each(BUILDS)('the init on the host, $build', ({ program }) => {
       [assembled(machine, 'echo ran', '', 'root'), 'root: Invalid argument'],
       [ran([init, 'bound', '0', '--', 'echo', 'ran']), '/proc/0/ns/user: No such file'],
       [ran([init, 'bound', '1']), 'usage:'],
+      [ran([init, 'boot', '0', '--', 'echo', 'ran']), '/proc/0/ns/mnt: No such file'],
       [ran([init, 'link', '0', '', '', '--', 'echo', 'ran']), '/proc/0/ns/net: No such file'],
       [
         ran([init, 'link', String(process.pid), 'link nonsense', '', 'listen', '/nowhere/x', '--', 'echo', 'ran']),
@@ -167,6 +168,31 @@ describe.each(BUILDS)('the init on the host, $build', ({ program }) => {
       machine.kill();
     }
     expect(await readFile(setting, 'utf8')).toBe(before);
+  });
+
+  test('gives a machine a boot id of its own, of which the host sees nothing', async () => {
+    const shown = '/proc/sys/kernel/random/boot_id';
+    const before = await readFile(shown, 'utf8');
+    const mounts = await readFile('/proc/self/mounts', 'utf8');
+    const machine = spawn('unshare', ['--mount', '--propagation', 'private', 'cat'], {
+      stdio: ['pipe', 'ignore', 'inherit'],
+    });
+    const space = `/proc/${machine.pid}/ns/mnt`;
+    const own = await readlink('/proc/self/ns/mnt');
+    try {
+      await eventually(
+        () => readlink(space),
+        (seen) => seen !== own,
+      );
+      const { stdout } = await ran([init, 'boot', String(machine.pid), '--', 'cat', shown]);
+      expect(stdout).toBe(before);
+      const inside = (await ran(['nsenter', `--mount=${space}`, 'cat', shown])).stdout;
+      expect(inside).toMatch(/^[0-9a-f-]{36}\n$/);
+      expect(inside).not.toBe(before);
+    } finally {
+      machine.kill();
+    }
+    expect(await readFile('/proc/self/mounts', 'utf8')).toBe(mounts);
   });
 
   test('links a machine to the host, each side in its own network, and then goes on', async () => {

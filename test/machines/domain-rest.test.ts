@@ -4,6 +4,7 @@ import { uuidv7, type AccountId, type MachineId } from '../../src/kernel/ids.ts'
 import { HOUR, MINUTE, SECOND } from '../../src/kernel/time.ts';
 import type { ListedMachines } from '../fakes/driver.ts';
 import { accountOp } from '../harness/op.ts';
+import { SMALL } from './host.ts';
 import { listedWorld } from './listed-world.ts';
 
 const world = listedWorld();
@@ -55,11 +56,14 @@ describe('a machine that rests', () => {
     expect((await machines.usage(op(), id))?.cpuSeconds).toBe(1);
     await machines.destroy(op(), id);
     const told = await facts(id);
-    expect(told.slice(2).map(({ type, data }) => [type, data['cpuSeconds']])).toEqual([
-      ['machine.stopped', 0.5],
-      ['machine.booted', 0.5],
-      ['machine.destroying', undefined],
-      ['machine.destroyed', 1],
+    expect(told[0]).toMatchObject({ type: 'machine.requested', data: { limits: SMALL } });
+    const once = { cpuSeconds: 0.5, networkReceivedBytes: 3_000, networkSentBytes: 1_000 };
+    const twice = { cpuSeconds: 1, networkReceivedBytes: 6_000, networkSentBytes: 2_000 };
+    expect(told.slice(2)).toMatchObject([
+      { type: 'machine.stopped', data: once },
+      { type: 'machine.booted', data: once },
+      { type: 'machine.destroying' },
+      { type: 'machine.destroyed', data: twice },
     ]);
   });
 

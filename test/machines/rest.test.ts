@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { MachineId } from '../../src/kernel/ids.ts';
@@ -80,6 +81,24 @@ describe.each(RUNTIMES)('a machine that rests (%s)', (runtime) => {
     expect(await text(id, 'cat file said /etc/mine')).toBe('kept\nasked\nmine');
     expect(await text(id, 'cat /proc/1/stat | cut -d" " -f22')).not.toBe(bootId);
     await host.driver.destroy(id);
+  });
+
+  test('has a boot id of its own, for as long as it has not started anew', async () => {
+    const [id, other] = await Promise.all([host.create(), host.create({ network: 'none' })]);
+    const bootId = (of: MachineId) => text(of, 'cat /proc/sys/kernel/random/boot_id');
+    const hosts = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+    const before = [hosts, await bootId(id), await bootId(other)];
+    for (const shown of before) expect(shown).toMatch(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+    expect(new Set(before).size).toBe(3);
+    await host.driver.pause(id);
+    await host.driver.resume(id);
+    expect(await bootId(id)).toBe(before[1]);
+    await host.driver.stop(id);
+    await host.driver.boot(spec(id), FOREVER);
+    expect(before).not.toContain(await bootId(id));
+    const written = await host.sh(id, 'echo x > /proc/sys/kernel/random/boot_id', { user: 'root' });
+    expect(written.stderr.toString()).toMatch(/read-only/i);
+    await Promise.all([host.driver.destroy(id), host.driver.destroy(other)]);
   });
 
   test('boots with what there is where its host went down and left the disk in disorder', async () => {

@@ -7,6 +7,8 @@ import { readEvents, type Told } from './events.ts';
 /** Files of sandboxes as a client of the agents contract sees them, on real machines. */
 const client = sandboxClient();
 const { call, at, sh, raw } = client;
+const MIB = 1_048_576;
+const LARGEST_MIB = 400;
 const sha256 = (bytes: Uint8Array | ArrayBuffer) => createHash('sha256').update(new Uint8Array(bytes)).digest('hex');
 
 describe('files', () => {
@@ -77,6 +79,28 @@ describe('files', () => {
     expect(Buffer.from(await part.arrayBuffer())).toEqual(bytes.subarray(1_000, 1_010));
     expect((await raw('GET', at('/files/content?path=nowhere'))).status).toBe(404);
     expect((await raw('PUT', at('/files/content?path=/proc/x'), Buffer.from('x'))).status).toBeGreaterThanOrEqual(400);
+  });
+
+  test('pass through the server in pieces: of the largest ones it holds next to nothing', async () => {
+    let most = 0;
+    const looking = setInterval(() => (most = Math.max(most, process.memoryUsage().rss)), 5);
+    globalThis.gc?.();
+    const before = process.memoryUsage().rss;
+    const block = randomBytes(MIB);
+    const content = Readable.from(
+      (function* () {
+        for (let index = 0; index < LARGEST_MIB; index++) yield block;
+      })(),
+    );
+    const up = await raw('PUT', at('/files/content?path=largest'), Readable.toWeb(content) as ReadableStream);
+    expect([up.status, await up.json()]).toMatchObject([201, { size: LARGEST_MIB * MIB }]);
+    let received = 0;
+    const down = await raw('GET', at('/files/content?path=largest'));
+    for await (const chunk of down.body as unknown as AsyncIterable<Uint8Array>) received += chunk.length;
+    clearInterval(looking);
+    expect(received).toBe(LARGEST_MIB * MIB);
+    expect(most - before).toBeLessThan((LARGEST_MIB * MIB) / 4);
+    await sh('rm largest');
   });
 
   test('of a directory come and go as a tar archive', async () => {

@@ -47,8 +47,9 @@ describe('the commands of the oci driver', () => {
 
   test('start it', () => {
     const root = ['--root', '/run/freehold-machines/abc/runtime'];
-    const command = startCommand(crun, '/cache/init/.freehold/init', 'mch_1', 42);
-    expect(command).toEqual(['/cache/init/.freehold/init', 'bound', '42', '--', 'crun', ...root, 'start', 'mch_1']);
+    const init = '/cache/init/.freehold/init';
+    const prepared = [init, 'bound', '42', 'boot', '42', '--'];
+    expect(startCommand(crun, init, 'mch_1', 42)).toEqual([...prepared, 'crun', ...root, 'start', 'mch_1']);
   });
 
   test('link it in the same go in which our own program does what comes next, or before another command', () => {

@@ -56,10 +56,12 @@ export const linkCommand = (init: string, pid: number, onHost: string, inMachine
   return next[0] === init ? [...link, ...next.slice(1)] : [...link, '--', ...next];
 };
 
-/** Lets the machine whose first process is `pid` run, with limits of its own on file watches. */
+/** Lets the machine whose first process is `pid` run, with limits of its own on file watches and a boot id of its own. */
 export const startCommand = (runtime: Runtime, init: string, id: string, pid: number): Command => [
   init,
   'bound',
+  String(pid),
+  'boot',
   String(pid),
   '--',
   ...runtimeCommand(runtime, 'start', id),
