@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { MAX_SEARCHES } from '../../src/apis/e2b/envd/access.ts';
 import { requestLimits } from '../../src/platform/limits.ts';
 import { CODE, startInside, TOKEN, type Inside } from './inside.ts';
 
@@ -9,6 +10,8 @@ beforeEach(() => inside.db.query('delete from request_windows'));
 
 const ask = (token: string) =>
   fetch(`${inside.origin}/e2b/envd/envs`, { headers: { 'e2b-sandbox-id': CODE, 'x-access-token': token } });
+const signed = (signature = `v1_${'a'.repeat(43)}`) =>
+  fetch(`${inside.origin}/files?path=x&signature=${signature}`, { signal: AbortSignal.timeout(5_000) });
 const spend = (bucket: string) =>
   inside.db.query(`update request_windows set count = 1e6 where bucket like $1`, [bucket]);
 const refused = async (reply: Response) => {
@@ -32,9 +35,21 @@ describe('a sandbox', () => {
   });
 
   test('that is named by a signature alone is looked for so often and no more', async () => {
-    const signed = () => fetch(`${inside.origin}/files?path=x&signature=v1_guess`);
     expect((await signed()).status).toBe(401);
     await spend('envd-signed:%');
     await refused(await signed());
+  });
+
+  test('that is named by a signature alone is looked for on behalf of few at a time', async () => {
+    let found = () => {};
+    inside.state.searching = new Promise((resolve) => (found = resolve));
+    const searches = Array.from({ length: MAX_SEARCHES.each }, () => signed());
+    const odd = await signed('v1_guess');
+    expect([odd.status, await odd.json()]).toEqual([401, { code: 401, message: 'invalid signature' }]);
+    await expect.poll(async () => (await signed()).status).toBe(429);
+    await refused(await signed());
+    found();
+    expect((await Promise.all(searches)).map(({ status }) => status)).toContain(401);
+    expect((await signed()).status).toBe(401);
   });
 });

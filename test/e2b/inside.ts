@@ -101,7 +101,13 @@ export async function startInside({ limits = noRequestLimits }: { limits?: Reque
   const files = new Map<string, Kept>();
   const processes: Process[] = [];
   const watches: { tell(event: WatchEvent): void; isOpen: boolean }[] = [];
-  const state: State = { sandbox: sandboxOf(), script: () => {}, taking: Promise.resolve(), waiting: 0 };
+  const state: State = {
+    sandbox: sandboxOf(),
+    script: () => {},
+    taking: Promise.resolve(),
+    waiting: 0,
+    searching: Promise.resolve(),
+  };
   const domains = domainsOver({ files, processes, watches, state });
   const server: FastifyInstance = createHttpServer();
   const failures: unknown[] = [];
@@ -145,8 +151,17 @@ export async function startInside({ limits = noRequestLimits }: { limits?: Reque
 }
 export type Inside = Awaited<ReturnType<typeof startInside>>;
 
-/** `taking`: when processes take their input; `waiting`: how much of it waits for that. */
-type State = { sandbox: Sandbox; script: (process: Process) => void; taking: Promise<void>; waiting: number };
+/**
+ * `taking`: when processes take their input; `waiting`: how much of it waits for that. `searching`: how long the sandbox
+ * is looked for that a signature names.
+ */
+type State = {
+  sandbox: Sandbox;
+  script: (process: Process) => void;
+  taking: Promise<void>;
+  waiting: number;
+  searching: Promise<void>;
+};
 
 type Parts = {
   files: Map<string, Kept>;
@@ -172,7 +187,7 @@ function domainsOver({ files, processes, watches, state }: Parts): EnvdDomains {
     sandboxes: {
       accessToken: () => TOKEN,
       awake: async (sandbox) => sandbox,
-      byAccessToken: async (fits) => (fits(TOKEN) ? state.sandbox : undefined),
+      byAccessToken: async (fits) => state.searching.then(() => (fits(TOKEN) ? state.sandbox : undefined)),
       byCode: async (code) => (code === state.sandbox.code ? state.sandbox : undefined),
     },
     machines: {

@@ -197,6 +197,27 @@ describe('tokens', () => {
     expect(await world.sandboxes.byCode(one.code)).toBeUndefined();
     expect(await world.sandboxes.byCode(two.code)).toMatchObject({ id: two.id });
   });
+
+  test('are looked through for one who asks at a time', async () => {
+    const owner = await account();
+    await world.database.db.query(
+      `insert into sandboxes (id, code, account_id, machine_id, origin, state, template, vcpus, memory_mb, disk_gb, pids,
+                              metadata, env, lifecycle, network, created_at, started_at, paused_at, paused_by, lease_until,
+                              size, hourly_micros)
+       select gen_random_uuid(), 'b' || substr(md5(n::text), 1, 19), $1, n, 'agents', 'paused', 'base', 1, 512, 1, 1,
+              '{}', '{}', '{}', '{}', now(), now(), now(), 'request', now(), 'x', 1 from generate_series(1, 1200) n`,
+      [owner],
+    );
+    const seen: string[] = [];
+    const search = (name: string) =>
+      world.sandboxes.byAccessToken(() => {
+        if (seen.at(-1) !== name) seen.push(name);
+        return false;
+      });
+    await Promise.all(['one', 'another', 'a third'].map(search));
+    expect(seen).toEqual(['one', 'another', 'a third']);
+    await world.database.db.query(`delete from sandboxes where account_id = $1`, [owner]);
+  });
 });
 
 describe('what a sandbox may reach', () => {

@@ -11,8 +11,22 @@ export async function byCode({ db }: SandboxesWorld, code: string): Promise<Sand
   return kept && isLiving(kept) ? shownOf(kept) : undefined;
 }
 
-/** The newest that fits. Tokens are not stored, so each is made and tried. */
-export async function byAccessToken(
+let last: Promise<unknown> = Promise.resolve();
+
+/**
+ * The newest that fits. Tokens are not stored, so each is made and tried. Of those who want to know, also strangers, one
+ * is looked for at a time.
+ */
+export function byAccessToken(
+  world: SandboxesWorld,
+  fits: (sandbox: Pick<Sandbox, 'id'>) => boolean,
+): Promise<Sandbox | undefined> {
+  const search = last.then(() => searchLiving(world, fits));
+  last = search.catch(() => {}); // told to whoever searched
+  return search;
+}
+
+async function searchLiving(
   world: SandboxesWorld,
   fits: (sandbox: Pick<Sandbox, 'id'>) => boolean,
 ): Promise<Sandbox | undefined> {

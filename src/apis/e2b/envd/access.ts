@@ -36,6 +36,9 @@ export type EnvdDomains = {
 /** What this process keeps of its visitors, by their sandbox's code: open streams, and bytes of messages. */
 export type EnvdWorld = EnvdDomains & { openStreams: Shares<string>; messages: Shares<string> };
 
+/** The same, and whose sandbox is being looked for, by the address that wants to know. */
+export type FilesWorld = EnvdWorld & { searches: Shares<string> };
+
 /** One request to the daemon of one sandbox, whose caller has shown that it may. */
 export type Visit = EnvdWorld & {
   /** Acts for the platform: the sandbox's own token has let the caller in, and it reaches this one machine. */
@@ -53,6 +56,11 @@ export const MAX_HELD = { each: 33_554_432, all: 134_217_728 };
 export const SANDBOX_LIMIT = { name: 'envd', max: 30_000, windowMs: MINUTE };
 /** Requests of one address that name their sandbox by a signature alone. */
 export const NAMELESS_LIMIT = { name: 'envd-signed', max: 600, windowMs: MINUTE };
+
+/** Sandboxes that are being looked for by a signature alone, one after the other: for one address, and for all. */
+export const MAX_SEARCHES = { each: 8, all: 64 };
+const SEARCHED_SECONDS = 1;
+const SIGNATURE = /^v1_[A-Za-z0-9+/]{43}$/;
 
 /** Port that clients write for the daemon itself. */
 export const ENVD_PORT = '49983';
@@ -93,7 +101,7 @@ export async function visit(world: EnvdWorld, op: Op, request: RawRequest, count
 
 /** As `visit` for files, which a signature in the URL opens as well; it may even name the sandbox by itself. */
 export async function visitFiles(
-  world: EnvdWorld,
+  world: FilesWorld,
   op: Op,
   request: RawRequest,
   { operation, count }: { operation: 'read' | 'write'; count: CountRequest },
@@ -101,10 +109,11 @@ export async function visitFiles(
   if (headerOf(request, ACCESS_TOKEN) !== undefined) return visit(world, op, request, count);
   const signature = request.query.get('signature');
   if (signature === null) throw new AppError('unauthenticated', 'missing signature query parameter');
-  const fits = (token: string): boolean => isSame(signature, signatureOf(request.query, operation, token));
   // To find out whose it is, every sandbox is looked at.
   if (headerOf(request, SANDBOX_ID) === undefined) await count(NAMELESS_LIMIT);
-  const sandbox = await signedFor(world, request, fits);
+  const fits = (token: string): boolean => isSame(signature, signatureOf(request.query, operation, token));
+  const sandbox = SIGNATURE.test(signature) ? await signedFor(world, op, request, fits) : undefined;
+  if (!sandbox) throw new AppError('unauthenticated', 'invalid signature');
   const expiration = request.query.get('signature_expiration');
   if (expiration && Number(expiration) * SECOND < op.now.getTime())
     throw new AppError('unauthenticated', 'signature is already expired');
@@ -113,18 +122,30 @@ export async function visitFiles(
 }
 
 async function signedFor(
-  domains: EnvdDomains,
+  world: FilesWorld,
+  op: Op,
   request: RawRequest,
   fits: (token: string) => boolean,
-): Promise<Sandbox> {
-  if (headerOf(request, SANDBOX_ID) === undefined) {
-    const sandbox = await domains.sandboxes.byAccessToken(fits);
-    if (sandbox) return sandbox;
-  } else {
-    const sandbox = await named(domains, request);
-    if (fits(domains.sandboxes.accessToken(sandbox))) return sandbox;
+): Promise<Sandbox | undefined> {
+  if (headerOf(request, SANDBOX_ID) === undefined) return search(world, op, fits);
+  const sandbox = await named(world, request);
+  return fits(world.sandboxes.accessToken(sandbox)) ? sandbox : undefined;
+}
+
+async function search(
+  { sandboxes, searches }: FilesWorld,
+  { address = '' }: Op,
+  fits: (token: string) => boolean,
+): Promise<Sandbox | undefined> {
+  if (!searches.take(address))
+    throw new AppError('rate_limited', 'Too many signatures are being looked at: try again in a moment', {
+      retryAfterSeconds: SEARCHED_SECONDS,
+    });
+  try {
+    return await sandboxes.byAccessToken(fits);
+  } finally {
+    searches.give(address);
   }
-  throw new AppError('unauthenticated', 'invalid signature');
 }
 
 /** `v1_` and the SHA-256 of what the URL opens with which token; an absent expiration is left out with its colon. */

@@ -2,12 +2,14 @@ import { createShares } from '../../../kernel/shares.ts';
 import type { Method, RawAnswer, RawRequest, RawRoute } from '../../contract.ts';
 import {
   MAX_HELD,
+  MAX_SEARCHES,
   named,
   visit,
   visitFiles,
   visiting,
   type EnvdDomains,
   type EnvdWorld,
+  type FilesWorld,
   type Visit,
 } from './access.ts';
 import { compose } from './compose.ts';
@@ -64,7 +66,7 @@ const services = (watchers = createWatchers()): Services => ({
 
 export function envdRoutes(domains: EnvdDomains): RawRoute[] {
   const world: EnvdWorld = { ...domains, openStreams: createShares(MAX_OPEN), messages: createShares(MAX_HELD) };
-  const files = filesAnswering(world);
+  const files = filesAnswering({ ...world, searches: createShares(MAX_SEARCHES) });
   return [
     ...Object.entries(services()).map(([service, methods]) => rpcRoute(world, service, methods)),
     plain('GET', '/health', (_op, request) => health(world, request)),
@@ -88,7 +90,7 @@ const plain = (method: Method, path: string, handle: Handle): RawRoute => ({
   presentError: presentFileError,
 });
 
-const filesAnswering = (world: EnvdWorld): { read: Handle; write: Handle } => ({
+const filesAnswering = (world: FilesWorld): { read: Handle; write: Handle } => ({
   read: async (op, request, count) => download(await visitFiles(world, op, request, { operation: 'read', count })),
   write: async (op, request, count) => upload(await visitFiles(world, op, request, { operation: 'write', count })),
 });
