@@ -70,7 +70,7 @@ export const adminReportRoutes = ({ grid }: { grid: Grid }): Route[] => [
     tag: TAG,
     summary: 'Decide about a report, once',
     description:
-      'Where a strike that is dismissed had ended its node, the node is here again with what was confiscated.',
+      'Where a strike that is dismissed had ended its node, the node is here again with what was confiscated, and soon with what escrows have held for it.',
     access: 'admin',
     query: ReviewQuery,
     fails: ['invalid', 'not_found', 'conflict'],

@@ -38,6 +38,7 @@ const RULES: Record<string, string> = {
   SCHEMA_MISMATCH: 'Not as the schema says',
   VALIDATOR_FAILED: 'A validator failed',
   MANUAL_RESOLUTION: 'You decided',
+  NODE_BANNED: 'Held for a banned node',
 };
 
 /** Where tasks and their money are. */

@@ -2,9 +2,9 @@ import type { EscrowId, GridTaskId } from '../../../kernel/ids.ts';
 import type { EscrowState } from './escrow.ts';
 import type { Rule } from './promises.ts';
 
-/** What decided about an escrow against its plain course: a rule, its buyer, or the operator. */
-export type DecidedBy = Rule | 'TIMEOUT_NON_DELIVERY' | 'BUYER_DISPUTE' | 'MANUAL_RESOLUTION';
-export type Action = 'AUTO_REFUND' | 'AUTO_SETTLE' | 'FLAGGED_MANUAL';
+/** What decided about an escrow against its plain course: a rule, its buyer, the operator, or a ban. */
+export type DecidedBy = Rule | 'TIMEOUT_NON_DELIVERY' | 'BUYER_DISPUTE' | 'MANUAL_RESOLUTION' | 'NODE_BANNED';
+export type Action = 'AUTO_REFUND' | 'AUTO_SETTLE' | 'FLAGGED_MANUAL' | 'HELD';
 
 export type Decision = {
   escrowId: EscrowId;

@@ -1,4 +1,4 @@
-import type { NodeId } from '../../../kernel/ids.ts';
+import type { EscrowId, NodeId } from '../../../kernel/ids.ts';
 import type { NewFact } from '../../../platform/outbox.ts';
 import { shortDecimals } from '../money.ts';
 import type { Escrow } from './escrow.ts';
@@ -26,6 +26,10 @@ export const escrowFact = (type: EscrowFact, escrow: Escrow): NewFact =>
     amount: shortDecimals(escrow.amount),
     ...(escrow.reason !== null && { reason: escrow.reason }),
   });
+
+/** Its money is due to a node that is banned. */
+export const heldFact = (id: EscrowId, node: NodeId): NewFact =>
+  about('escrow.held', id, [node], { escrow_id: id, held_for: node });
 
 const taskData = ({ id, skillId }: GridTask) => ({ task_id: id, skill_id: skillId });
 

@@ -11,6 +11,7 @@ import { insertDecisions } from './decision-store.ts';
 import type { Decision } from './decision.ts';
 import { splitOf, type Escrow, type EscrowEvent } from './escrow.ts';
 import { escrowFact } from './facts.ts';
+import { holdBack } from './hold.ts';
 import { payment, refund, type Refund, type Release } from './money.ts';
 import { ownersOf } from './owner-store.ts';
 import { moveEscrows } from './store.ts';
@@ -18,8 +19,12 @@ import { followEscrows } from './task-store.ts';
 
 /**
  * What moves money. Each verb takes those escrows that are where it starts from, and does nothing for the others: of two
- * that want one escrow, one gets it. Everything is locked in one order: escrows, tasks, nodes, the ledger's accounts.
+ * that want one escrow, one gets it. What is due to a node that is banned stays where it is. Everything is locked in one
+ * order: against bans whom the money goes to, then escrows, tasks, nodes, the ledger's accounts.
  */
+
+/** `held`: how many stay where they are, because their money is due to a node that is banned. */
+export type Moved = { moved: Escrow[]; held: number };
 
 /** Pays the sellers, the vault and whom the sale makes a Genesis node or a pioneer. Answers what was paid for. */
 export async function paySellers(
@@ -27,16 +32,12 @@ export async function paySellers(
   tx: Tx,
   op: Op,
   { event, type, ids }: { event: Extract<EscrowEvent, 'settle' | 'release'>; type: Release; ids: readonly EscrowId[] },
-): Promise<Escrow[]> {
-  if (ids.length === 0) return [];
-  const moved = await moveEscrows(
-    tx,
-    event,
-    ids.map((id) => ({ id })),
-    op.now,
-  );
-  if (moved.length === 0) return [];
-  const escrows = moved.toSorted(byDueTime);
+): Promise<Moved> {
+  if (ids.length === 0) return { moved: [], held: 0 };
+  const { free, held } = await holdBack(tx, op, event, ids);
+  const moves = [...free].map((id) => ({ id }));
+  const escrows = (await moveEscrows(tx, event, moves, op.now)).toSorted(byDueTime);
+  if (escrows.length === 0) return { moved: [], held };
   await followEscrows(tx, idsOf(escrows), 'SETTLED');
   await markOutdated(tx, nodesOf(escrows));
   const owners = await ownersOf(tx, nodesOf(escrows));
@@ -51,7 +52,7 @@ export async function paySellers(
   const outcomes = await world.ledger.transferAll(tx, op, [...payments, ...genesisBonuses(awards, owners)]);
   assert(!outcomes.includes('unaffordable'), 'an escrow has what was locked away in it');
   await payPioneers(world, tx, op, awards, owners);
-  return escrows;
+  return { moved: escrows, held };
 }
 
 /** Why an escrow goes back to its buyer. */
@@ -71,11 +72,17 @@ export async function refundBuyers(
     type: Refund;
     causes: readonly Cause[];
   },
-): Promise<Escrow[]> {
-  if (causes.length === 0) return [];
-  const moves = causes.map(({ id, rule }) => ({ id, reason: rule }));
+): Promise<Moved> {
+  if (causes.length === 0) return { moved: [], held: 0 };
+  const { free, held } = await holdBack(
+    tx,
+    op,
+    event,
+    causes.map(({ id }) => id),
+  );
+  const moves = causes.filter(({ id }) => free.has(id)).map(({ id, rule }) => ({ id, reason: rule }));
   const escrows = await moveEscrows(tx, event, moves, op.now);
-  if (escrows.length === 0) return [];
+  if (escrows.length === 0) return { moved: [], held };
   await followEscrows(tx, idsOf(escrows), 'REFUNDED');
   await markOutdated(tx, nodesOf(escrows));
   const owners = await ownersOf(tx, nodesOf(escrows));
@@ -95,17 +102,19 @@ export async function refundBuyers(
     op,
     escrows.map((escrow) => escrowFact('escrow.refunded', escrow)),
   );
-  return escrows;
+  return { moved: escrows, held };
 }
 
 export type Resolution = 'refund_buyer' | 'release_to_seller';
 export type Resolved = { escrow: Escrow; payout: Tck; tax: Tck };
 
-/** The operator's word on a disputed escrow. Throws `not_found`, and `invalid` for one that is not disputed. */
+/** The operator's word on a disputed escrow. Throws `invalid` for one that is not disputed, and where a banned node would be paid. */
 export async function resolveDispute(world: EscrowWorld, op: Op, escrow: Escrow, way: Resolution): Promise<Resolved> {
   return world.db.transact(async (tx) => {
-    const [resolved] =
+    const { moved, held } =
       way === 'refund_buyer' ? await giveBack(world, tx, op, escrow) : await release(world, tx, op, escrow);
+    if (held > 0) throw new AppError('invalid', 'This money is due to a node that is banned: review its reports first');
+    const [resolved] = moved;
     if (!resolved) throw new AppError('invalid', 'Escrow is not in DISPUTED state');
     return { escrow: resolved, ...splitOf(resolved.amount) };
   });
@@ -118,11 +127,11 @@ const giveBack = (world: EscrowWorld, tx: Tx, op: Op, { id }: Escrow) =>
     causes: [{ id, rule: 'MANUAL_RESOLUTION', details: { resolution: 'refund_buyer' } }],
   });
 
-async function release(world: EscrowWorld, tx: Tx, op: Op, { id }: Escrow): Promise<Escrow[]> {
+async function release(world: EscrowWorld, tx: Tx, op: Op, { id }: Escrow): Promise<Moved> {
   const released = await paySellers(world, tx, op, { event: 'release', type: 'DISPUTE_RELEASE', ids: [id] });
   await insertDecisions(
     tx,
-    released.map((escrow) => ({
+    released.moved.map((escrow) => ({
       escrowId: escrow.id,
       taskId: null,
       rule: 'MANUAL_RESOLUTION' as const,

@@ -1,6 +1,7 @@
 import type { EscrowId, GridTaskId, NodeId } from '../../../kernel/ids.ts';
 import { tck } from '../../../kernel/money.ts';
 import type { Db, Tx } from '../../../platform/db.ts';
+import { NOT_HELD } from './hold-store.ts';
 import { TRANSITIONS, type Escrow, type EscrowEvent, type EscrowState } from './escrow.ts';
 
 type Row = {
@@ -107,8 +108,8 @@ export async function moveEscrow(
   return moved;
 }
 
-/** Has not failed a moment ago. */
-const NOT_WAITING = '(e.retry_at is null or e.retry_at <= $1)';
+/** Has not failed a moment ago, and is not held. */
+const NOT_WAITING = `(e.retry_at is null or e.retry_at <= $1) and ${NOT_HELD}`;
 
 /** What nobody delivered against in time, the oldest first. */
 export async function overdueEscrows(db: Db, now: Date, limit: number): Promise<EscrowId[]> {

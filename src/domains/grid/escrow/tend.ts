@@ -42,9 +42,12 @@ export type Settling = EscrowWorld & { court: Court; playCourt: Court };
 export const QUEUES = ['plain', 'ruled', 'played'] as const;
 export type Queue = (typeof QUEUES)[number];
 
-/** What a round has done. `flagged`: the operator has to decide. `failed`: tried again later. */
-export type Tally = { settled: number; refunded: number; flagged: number; failed: number; tax: Tck };
-const NOTHING: Tally = { settled: 0, refunded: 0, flagged: 0, failed: 0, tax: tck(0n) };
+/**
+ * What a round has done. `flagged`: the operator has to decide. `held`: due to a node that is banned. `failed`: tried again
+ * later.
+ */
+export type Tally = { settled: number; refunded: number; flagged: number; held: number; failed: number; tax: Tck };
+const NOTHING: Tally = { settled: 0, refunded: 0, flagged: 0, held: 0, failed: 0, tax: tck(0n) };
 
 const sumOf = (tallies: readonly Tally[]): Tally =>
   tallies.reduce(
@@ -52,6 +55,7 @@ const sumOf = (tallies: readonly Tally[]): Tally =>
       settled: sum.settled + one.settled,
       refunded: sum.refunded + one.refunded,
       flagged: sum.flagged + one.flagged,
+      held: sum.held + one.held,
       failed: sum.failed + one.failed,
       tax: tck(sum.tax + one.tax),
     }),
@@ -68,8 +72,9 @@ export async function settleDue(world: Settling, op: Op, queue: Queue): Promise<
   return judgeAndDecide(world, op, due);
 }
 
-/** How many escrows a round has dealt with. What has failed waits, so that those behind it are the next. */
-export const doneIn = ({ settled, refunded, flagged, failed }: Tally): number => settled + refunded + flagged + failed;
+/** How many escrows a round has dealt with. What has failed or is held waits, so that those behind it are the next. */
+export const doneIn = ({ settled, refunded, flagged, held, failed }: Tally): number =>
+  settled + refunded + flagged + held + failed;
 
 /** All of it: a round that finds nothing is the last. */
 export async function settleEverything(world: Settling, op: Op): Promise<Tally> {
@@ -153,11 +158,12 @@ async function decide(world: Settling, tx: Tx, op: Op, all: readonly Judged[]): 
     if (due.task && judgement.validations.length > 0)
       await insertValidations(tx, due.task.id, judgement.validations, op.now);
   return {
-    settled: paid.length,
-    refunded: refunded.length,
+    settled: paid.moved.length,
+    refunded: refunded.moved.length,
     flagged: flagged.length,
+    held: paid.held + refunded.held,
     failed: 0,
-    tax: taxOn(paid),
+    tax: taxOn(paid.moved),
   };
 }
 
@@ -194,7 +200,7 @@ export async function refundOverdue(world: EscrowWorld, op: Op): Promise<Tally> 
   const ids = await overdueEscrows(world.db, op.now, BATCH);
   if (ids.length === 0) return NOTHING;
   const tallies = await isolating(ids, {
-    act: async (some) => ({ ...NOTHING, refunded: await giveBackOverdue(world, op, some) }),
+    act: (some) => giveBackOverdue(world, op, some),
     giveUp: async (id, error) => {
       await putOff(world, op, id, error);
       return { ...NOTHING, failed: 1 };
@@ -203,12 +209,12 @@ export async function refundOverdue(world: EscrowWorld, op: Op): Promise<Tally> 
   return sumOf(tallies);
 }
 
-async function giveBackOverdue(world: EscrowWorld, op: Op, ids: readonly EscrowId[]): Promise<number> {
+async function giveBackOverdue(world: EscrowWorld, op: Op, ids: readonly EscrowId[]): Promise<Tally> {
   const causes = ids.map((id) => ({ id, rule: 'TIMEOUT_NON_DELIVERY' as const, details: null }));
-  const refunded = await world.db.transact((tx) =>
+  const { moved, held } = await world.db.transact((tx) =>
     refundBuyers(world, tx, op, { event: 'time_out', type: 'ESCROW_REFUND', causes }),
   );
-  return refunded.length;
+  return { ...NOTHING, refunded: moved.length, held };
 }
 
 /** What became of an escrow that a party wanted settled. */

@@ -1,6 +1,7 @@
 import { tck } from '../../../kernel/money.ts';
 import type { Db } from '../../../platform/db.ts';
 import type { DecidedBy } from '../escrow/decision.ts';
+import { NOT_HELD } from '../escrow/hold-store.ts';
 import type { Sum } from './totals-store.ts';
 
 type SumRow = { count: number; amount: bigint };
@@ -17,7 +18,7 @@ const waitingOf = (row: WaitingRow | undefined): Waiting => ({ ...sumOf(row), si
 export async function dueToSettle(db: Db, now: Date): Promise<Waiting> {
   const [row] = await db.query<WaitingRow>(
     `select count(*)::int as count, coalesce(sum(amount), 0)::bigint as amount, min(settle_at) as since
-       from grid_escrows where state = 'AWAITING_SETTLEMENT' and settle_at <= $1`,
+       from grid_escrows e where state = 'AWAITING_SETTLEMENT' and settle_at <= $1 and ${NOT_HELD}`,
     [now],
   );
   return waitingOf(row);
@@ -27,7 +28,7 @@ export async function dueToSettle(db: Db, now: Date): Promise<Waiting> {
 export async function dueToRefund(db: Db, now: Date): Promise<Waiting> {
   const [row] = await db.query<WaitingRow>(
     `select count(*)::int as count, coalesce(sum(amount), 0)::bigint as amount, min(refund_at) as since
-       from grid_escrows where state = 'PENDING' and refund_at <= $1`,
+       from grid_escrows e where state = 'PENDING' and refund_at <= $1 and ${NOT_HELD}`,
     [now],
   );
   return waitingOf(row);

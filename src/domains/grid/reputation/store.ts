@@ -65,7 +65,9 @@ export async function strike(tx: Tx, id: NodeId): Promise<StruckNode | undefined
   return row;
 }
 
+/** Waits for whoever is paying the node: what comes to it is there when this has returned, and nothing comes after. */
 export async function ban(tx: Tx, id: NodeId, now: Date): Promise<void> {
+  await tx.query(`select from grid_nodes where id = $1 for update`, [id]);
   await tx.query(`update grid_nodes set active = false, cri = 0, cri_at = $2, cri_outdated = false where id = $1`, [
     id,
     now,
