@@ -77,8 +77,9 @@ static int receive(struct answer *answer, struct draft *draft) {
     if (type != FRAME_DATA) return ECONNABORTED;
     for (size_t written = 0; written < length;) {
       ssize_t count = write(draft->fd, bytes + written, length - written);
-      if (count < 0 && errno != EINTR) return errno;
-      if (count > 0) written += (size_t)count;
+      if (count < 0 && errno == EINTR) continue;
+      if (count <= 0) return count < 0 ? errno : EIO;
+      written += (size_t)count;
     }
   }
   return 0;
