@@ -7,6 +7,7 @@ import { BUILDS, collect, startMachine, type TestMachine } from './machine.ts';
 /** More than a run keeps of its output and its pipe holds together. */
 const PLENTY = 3_000_000;
 const LEAVERS = 20;
+const PORT = 40_471;
 const user = 'user';
 
 function request(call: number, ...strings: string[]): Buffer {
@@ -84,5 +85,10 @@ describe.each(BUILDS)('what runs in a machine does not hold its init up ($build)
     await text('pkill -TERM freehold-call');
     expect(await outcome).toContain('has ended');
     expect(await drafts()).toBe('0');
+  });
+
+  test('a connection to a port on which nothing listens does not meet itself', async () => {
+    await text(`echo ${PORT} ${PORT} > /proc/sys/net/ipv4/ip_local_port_range`);
+    await expect(machine.init.dial(PORT)).rejects.toMatchObject({ errno: 'ECONNREFUSED' });
   });
 });
