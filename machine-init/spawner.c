@@ -91,6 +91,11 @@ static _Noreturn void become(char **strings, pid_t spawner, int output) {
   _exit(COULD_NOT_RUN);
 }
 
+static void refuse(uint32_t number, int error) {
+  const char *why = strerror(error);
+  answer(number, COULD_NOT_RUN, why, strlen(why));
+}
+
 static int start(struct command *command, char **strings) {
   int output[2];
   if (pipe2(output, O_CLOEXEC) != 0) return errno;
@@ -123,11 +128,14 @@ static void end(uint32_t number) {
 static void begin(uint32_t number, char *text, size_t length) {
   char *strings[STRINGS_MAX + 1] = {NULL};
   size_t count = 0;
-  for (char *at = text; at < text + length && count < STRINGS_MAX; at += strlen(at) + 1) strings[count++] = at;
+  for (char *at = text; at < text + length; at += strlen(at) + 1) {
+    if (count == STRINGS_MAX) return refuse(number, E2BIG);
+    strings[count++] = at;
+  }
   struct command *command = free_place();
   command->number = number;
   int error = start(command, strings);
-  if (error != 0) answer(number, COULD_NOT_RUN, strerror(error), strlen(strerror(error)));
+  if (error != 0) refuse(number, error);
 }
 
 /* False at the end of the channel, and for nonsense. */

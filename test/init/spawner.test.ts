@@ -10,6 +10,8 @@ import { BUILDS } from './machine.ts';
 
 const AT_ONCE = 400;
 const KEPT = 16_384;
+/** More words than a command may have. */
+const TOO_MANY = 300;
 const SLEEP = '1000000';
 const never = (): AbortSignal => new AbortController().signal;
 
@@ -120,6 +122,14 @@ describe.each(BUILDS)('what runs our commands, $build', ({ program }) => {
     atOnce.abort();
     expect((await failureOf(doomed)).result.kind).toBe('aborted');
     await expect(spawner.must(['true'], { signal: atOnce.signal })).rejects.toThrow('aborted');
+  });
+
+  test('a command of more words than it takes is refused, not shortened', async () => {
+    spawner = openSpawner(path);
+    const words = Array.from({ length: TOO_MANY }, String);
+    const { said, result } = await failureOf(spawner.must(sh('echo $#; exit 1', ...words), { signal: never() }));
+    expect(said).toBe('Argument list too long');
+    expect(result).toMatchObject({ kind: 'exited', exitCode: 127 });
   });
 
   test('ends all of them when we close it, and begins anew for the next command', async () => {
