@@ -162,14 +162,14 @@ static bool flow_move(struct flow *flow, struct line *line) {
 
 static void line_check_connected(struct line *line) {
   int error = 0;
-  socklen_t size = sizeof error, address_size = sizeof(struct sockaddr_storage);
-  struct sockaddr_storage address;
+  socklen_t size = sizeof error, peer_size = sizeof(struct sockaddr_storage), own_size = peer_size;
+  struct sockaddr_storage peer, own;
   getsockopt(line->peer, SOL_SOCKET, SO_ERROR, &error, &size);
-  if (error != 0) {
-    line_retry(line, error);
-    return;
-  }
-  if (getpeername(line->peer, (struct sockaddr *)&address, &address_size) != 0) return;
+  if (error == 0 && getpeername(line->peer, (struct sockaddr *)&peer, &peer_size) != 0) return;
+  getsockname(line->peer, (struct sockaddr *)&own, &own_size);
+  /* Where nothing listens the kernel may have given us the very port that we connect to. */
+  if (error == 0 && own_size == peer_size && memcmp(&own, &peer, own_size) == 0) error = ECONNREFUSED;
+  if (error != 0) return line_retry(line, error);
   line->is_connected = true;
   line->out = (struct flow){.from = line->caller, .to = line->peer};
   line->in = (struct flow){.from = line->peer, .to = line->caller};

@@ -85,27 +85,33 @@ void answer_done(int fd) {
   (void)!send(fd, frame, sizeof frame, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-static void send_all(int fd, struct iovec *parts, int count) {
+static bool send_all(int fd, struct iovec *parts, int count) {
   struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
   while (message.msg_iovlen > 0) {
     ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0) _exit(1);
+    if (sent < 0) return false;
     while (message.msg_iovlen > 0 && (size_t)sent >= message.msg_iov->iov_len) {
       sent -= (ssize_t)message.msg_iov->iov_len;
       message.msg_iov++;
       message.msg_iovlen--;
     }
-    if (message.msg_iovlen == 0) return;
+    if (message.msg_iovlen == 0) return true;
     message.msg_iov->iov_base = (char *)message.msg_iov->iov_base + sent;
     message.msg_iov->iov_len -= (size_t)sent;
   }
+  return true;
+}
+
+bool answer_send(struct answer *answer) {
+  struct iovec part = {answer->bytes, answer->used};
+  bool is_sent = answer->used == 0 || send_all(answer->fd, &part, 1);
+  answer->used = 0;
+  return is_sent;
 }
 
 void answer_flush(struct answer *answer) {
-  struct iovec part = {answer->bytes, answer->used};
-  if (answer->used > 0) send_all(answer->fd, &part, 1);
-  answer->used = 0;
+  if (!answer_send(answer)) _exit(1);
 }
 
 void frame_begin(struct answer *answer, size_t *start) {
@@ -152,7 +158,7 @@ void frame_data_parts(struct answer *answer, enum frame type, const void *first,
   put_u32(head, (uint32_t)(first_length + second_length));
   head[4] = (uint8_t)type;
   struct iovec parts[] = {{head, sizeof head}, {(void *)first, first_length}, {(void *)second, second_length}};
-  send_all(answer->fd, parts, 3);
+  if (!send_all(answer->fd, parts, 3)) _exit(1);
 }
 
 void frame_data(struct answer *answer, enum frame type, const void *bytes, size_t length) {

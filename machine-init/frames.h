@@ -106,6 +106,9 @@ void frame_bare(struct answer *answer, enum frame type);
 void frame_data(struct answer *answer, enum frame type, const void *bytes, size_t length);
 void frame_data_parts(struct answer *answer, enum frame type, const void *first, size_t first_length,
                       const void *second, size_t second_length);
+/* Whether the caller took it. */
+bool answer_send(struct answer *answer);
+/* The same; without a caller the child ends. */
 void answer_flush(struct answer *answer);
 /* Tells the error as the last frame, lets the caller's remaining bytes go by, and ends the child. */
 _Noreturn void answer_fail(struct answer *answer, int error, const char *where);

@@ -253,8 +253,11 @@ static void take_output(struct run *run, int stream) {
   /* A command that writes faster than it is read leaves the others their turn. */
   for (size_t taken = 0, length; output->fd >= 0 && taken < OUTPUT_KEPT; taken += length) {
     size_t room = room_of(run, stream);
-    if (room == 0 || (length = output_read(output, room)) == 0) return;
-    run->owed[stream] = run->owed[stream] > (int)length ? run->owed[stream] - (int)length : 0;
+    if (room == 0) return;
+    length = output_read(output, room);
+    /* Of an empty pipe nothing is owed any more: what the command left behind may have read from it too. */
+    run->owed[stream] = length > 0 && run->owed[stream] > (int)length ? run->owed[stream] - (int)length : 0;
+    if (length == 0) return;
     run->output_at = run->now;
   }
 }

@@ -19,7 +19,6 @@
 
 enum {
   CHANNEL = 3,
-  /* More wait in the channel. */
   COMMANDS_MAX = 256,
   STRINGS_MAX = 256,
   OUTPUT_KEPT = 16 * 1024,
@@ -91,7 +90,12 @@ static _Noreturn void become(char **strings, pid_t spawner, int output) {
   _exit(COULD_NOT_RUN);
 }
 
-static int start(struct command *command, char **strings) {
+static void refuse(uint32_t number, int error) {
+  const char *why = strerror(error);
+  answer(number, COULD_NOT_RUN, why, strlen(why));
+}
+
+static int start(struct command *command, uint32_t number, char **strings) {
   int output[2];
   if (pipe2(output, O_CLOEXEC) != 0) return errno;
   pid_t spawner = getpid(), pid = fork();
@@ -105,7 +109,7 @@ static int start(struct command *command, char **strings) {
   }
   /* Whoever of us is first: it must be possible to end the group at once. */
   setpgid(pid, pid);
-  *command = (struct command){.pid = pid, .number = command->number, .output = output[0]};
+  *command = (struct command){.pid = pid, .number = number, .output = output[0]};
   return 0;
 }
 
@@ -123,11 +127,13 @@ static void end(uint32_t number) {
 static void begin(uint32_t number, char *text, size_t length) {
   char *strings[STRINGS_MAX + 1] = {NULL};
   size_t count = 0;
-  for (char *at = text; at < text + length && count < STRINGS_MAX; at += strlen(at) + 1) strings[count++] = at;
+  for (char *at = text; at < text + length; at += strlen(at) + 1) {
+    if (count == STRINGS_MAX) return refuse(number, E2BIG);
+    strings[count++] = at;
+  }
   struct command *command = free_place();
-  command->number = number;
-  int error = start(command, strings);
-  if (error != 0) answer(number, COULD_NOT_RUN, strerror(error), strlen(strerror(error)));
+  int error = command == NULL ? EAGAIN : start(command, number, strings);
+  if (error != 0) refuse(number, error);
 }
 
 /* False at the end of the channel, and for nonsense. */
@@ -180,7 +186,7 @@ enum { AT_CHANNEL, AT_ENDS, AT_OUTPUTS };
 
 static bool serve_once(void) {
   static struct pollfd watched[AT_OUTPUTS + COMMANDS_MAX];
-  watched[AT_CHANNEL] = (struct pollfd){free_place() == NULL ? -1 : CHANNEL, POLLIN, 0};
+  watched[AT_CHANNEL] = (struct pollfd){CHANNEL, POLLIN, 0};
   watched[AT_ENDS] = (struct pollfd){ends, POLLIN, 0};
   for (size_t i = 0; i < COMMANDS_MAX; i++)
     watched[AT_OUTPUTS + i] = (struct pollfd){commands[i].pid == 0 ? -1 : commands[i].output, POLLIN, 0};

@@ -6,6 +6,9 @@
  * and the command's strings, each with its NUL. Without strings it ends that command instead. The answer, in the order
  * in which commands end: its length, the number, the exit code (128 + signal where one ended it), and the first of what
  * the command said on both its output streams. All numbers have four bytes, the most significant first.
+ *
+ * Of commands beyond the 256th at a time the server does not tell before one has ended: what is to be ended would have
+ * to wait behind what cannot begin.
  */
 #ifndef SPAWNER_H
 #define SPAWNER_H

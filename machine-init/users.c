@@ -51,8 +51,8 @@ static bool number_of(const char *text, unsigned *number) {
   return true;
 }
 
-static void copy(char to[USER_TEXT], const char *from, const char *otherwise) {
-  snprintf(to, USER_TEXT, "%s", *from == '/' && strlen(from) < USER_TEXT ? from : otherwise);
+static void copy_path(char to[USER_TEXT], const char *from) {
+  if (*from == '/' && strlen(from) < USER_TEXT) strcpy(to, from);
 }
 
 static bool has_member(char *members, const char *name) {
@@ -82,8 +82,8 @@ int user_find(const char *name, struct user *user) {
     unsigned uid, gid;
     if (strcmp(fields[0], name) != 0 || !number_of(fields[2], &uid) || !number_of(fields[3], &gid)) continue;
     if (!is_root) user->uid = uid, user->gid = gid;
-    copy(user->home, fields[5], user->home);
-    copy(user->shell, fields[6], user->shell);
+    copy_path(user->home, fields[5]);
+    copy_path(user->shell, fields[6]);
     found = true;
     break;
   }

@@ -15,14 +15,18 @@ export type Spawner = {
 
 type Ended = { exitCode: number; said: Buffer };
 type Waiting = { command: Command; resolve: (ended: Ended) => void; reject: (error: Error) => void };
-/** What was started, and who waits for what of it. */
-type Running = { channel: Socket; waiting: Map<number, Waiting> };
+/** What was started, who waits for what of it, and which commands it has not been told of yet. */
+type Running = { channel: Socket; waiting: Map<number, Waiting>; untold: Map<number, Command> };
 
 const CHANNEL = 3;
 const NUMBER_BYTES = 4;
 const HEAD_BYTES = 2 * NUMBER_BYTES;
 const MAX_NUMBER = 2 ** 32 - 1;
+/** As many as it runs at a time; it refuses more. */
+const AT_ONCE = 256;
 const NOTHING = Buffer.alloc(0);
+/** As one that is killed at once. */
+const NEVER_BEGUN: Ended = { exitCode: 128 + 9, said: NOTHING };
 
 /** Nothing is started before the first command; where the process dies, the next command has another. */
 export function openSpawner(program: string): Spawner {
@@ -37,14 +41,19 @@ export function openSpawner(program: string): Spawner {
   return {
     must: async (command, { signal }) => {
       signal.throwIfAborted();
-      const { channel, waiting } = start();
+      const current = start();
+      const { channel, waiting, untold } = current;
       last = last === MAX_NUMBER ? 1 : last + 1;
       const number = last;
       const ended = new Promise<Ended>((resolve, reject) => waiting.set(number, { command, resolve, reject }));
-      const kill = () => channel.write(request(number, []));
+      const kill = () => {
+        if (untold.delete(number)) settle(current, number, NEVER_BEGUN);
+        else channel.write(request(number, []));
+      };
       signal.addEventListener('abort', kill, { once: true });
       channel.ref();
-      channel.write(request(number, command));
+      untold.set(number, command);
+      tell(current);
       try {
         const { exitCode, said } = await ended;
         if (exitCode !== 0) throw failed(command, signal.aborted ? 'aborted' : exitCode, said);
@@ -69,22 +78,36 @@ function startIt(program: string, gone: (running: Running) => void): Running {
   });
   const channel = child.stdio[CHANNEL] as Socket;
   const waiting: Running['waiting'] = new Map();
-  const running = { channel, waiting };
+  const untold: Running['untold'] = new Map();
+  const running = { channel, waiting, untold };
   const end = () => {
     gone(running);
     for (const { command, reject } of waiting.values())
       reject(failed(command, 'aborted', Buffer.from('what runs our commands has ended')));
     waiting.clear();
+    untold.clear();
   };
   child.on('error', end);
   channel.on('error', () => {});
   channel.on('close', end);
-  read(channel, (number, ended) => {
-    waiting.get(number)?.resolve(ended);
-    waiting.delete(number);
-  });
+  read(channel, (number, ended) => settle(running, number, ended));
   child.unref();
   return running;
+}
+
+/** Tells it of as many as it takes, so that it always hears at once of what is to be ended. */
+function tell({ channel, waiting, untold }: Running): void {
+  for (const [number, command] of untold) {
+    if (waiting.size - untold.size >= AT_ONCE) return;
+    untold.delete(number);
+    channel.write(request(number, command));
+  }
+}
+
+function settle(running: Running, number: number, ended: Ended): void {
+  running.waiting.get(number)?.resolve(ended);
+  running.waiting.delete(number);
+  tell(running);
 }
 
 function request(number: number, command: Command): Buffer {

@@ -10,6 +10,10 @@ import { BUILDS } from './machine.ts';
 
 const AT_ONCE = 400;
 const KEPT = 16_384;
+/** As many as run at a time. */
+const FULL = 256;
+/** More words than a command may have. */
+const TOO_MANY = 300;
 const SLEEP = '1000000';
 const never = (): AbortSignal => new AbortController().signal;
 
@@ -120,6 +124,30 @@ describe.each(BUILDS)('what runs our commands, $build', ({ program }) => {
     atOnce.abort();
     expect((await failureOf(doomed)).result.kind).toBe('aborted');
     await expect(spawner.must(['true'], { signal: atOnce.signal })).rejects.toThrow('aborted');
+  });
+
+  test('an abort ends one of as many as may run, and one that has not begun, though nothing else ends', async () => {
+    spawner = openSpawner(path);
+    const [running, later] = [new AbortController(), new AbortController()];
+    const signals = Array.from({ length: FULL - 1 }, never);
+    const all = [running.signal, ...signals].map((signal) => failureOf(spawner.must(['sleep', SLEEP], { signal })));
+    const next = spawner.must(['true'], { signal: never() });
+    const waiting = failureOf(spawner.must(['sleep', SLEEP], { signal: later.signal }));
+    later.abort();
+    expect((await waiting).result.kind).toBe('aborted');
+    running.abort();
+    expect((await all[0])?.result.kind).toBe('aborted');
+    await next;
+    spawner.close();
+    await Promise.all(all);
+  });
+
+  test('a command of more words than it takes is refused, not shortened', async () => {
+    spawner = openSpawner(path);
+    const words = Array.from({ length: TOO_MANY }, String);
+    const { said, result } = await failureOf(spawner.must(sh('echo $#; exit 1', ...words), { signal: never() }));
+    expect(said).toBe('Argument list too long');
+    expect(result).toMatchObject({ kind: 'exited', exitCode: 127 });
   });
 
   test('ends all of them when we close it, and begins anew for the next command', async () => {
