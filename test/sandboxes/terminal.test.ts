@@ -119,14 +119,30 @@ describe('a terminal', () => {
     expect([code, reason.toString()]).toEqual([1_008, 'No such process']);
   });
 
-  test('ends when its sandbox is paused or deleted', async () => {
+  test('stands still while its sandbox is paused, and goes on after that with what was typed meanwhile', async () => {
+    const { socket, shown, type } = await open();
+    type('echo before-$((1 + 1))\n');
+    await expect.poll(shown, PATIENT).toContain('before-2');
+    expect(await call('POST', at('/pause'))).toMatchObject({ status: 200 });
+    type('echo meanwhile-$((2 + 2))\n');
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(shown()).not.toContain('meanwhile-4');
+    expect(await call('POST', at('/resume'))).toMatchObject({ status: 200 });
+    await expect.poll(shown, PATIENT).toContain('meanwhile-4');
+    socket.terminate();
+  });
+
+  test.each([
+    ['deleted', 'DELETE', '', undefined],
+    ['paused without its memory', 'POST', '/pause', { keep_memory: false }],
+  ])('ends when its sandbox is %s', async (_what, method, path, sent) => {
     const { body } = await call('POST', '/v1/sandboxes', {});
     const socket = new WebSocket(address().replace(client.id, body.id), {
       headers: { authorization: client.agent.key },
     });
     await once(socket, 'open');
     const closed = once(socket, 'close');
-    await call('DELETE', `/v1/sandboxes/${body.id}`);
+    await call(method, `/v1/sandboxes/${body.id}${path}`, sent);
     expect((await closed)[0]).toBe(1_008);
   });
 });

@@ -67,6 +67,13 @@ describe('a sandbox that was opened for SSH', () => {
     expect(shown.text).toContain(body.fingerprint);
   });
 
+  test('lists what its owner has started, and not what lets him in', async () => {
+    await opened(sandbox);
+    const { body: own } = await call('POST', `/${sandbox}/runs`, { command: 'sleep 600' });
+    expect((await call('GET', `/${sandbox}/runs`)).body.runs).toMatchObject([{ pid: own.pid }]);
+    await call('POST', `/${sandbox}/runs/${own.pid}/signal`, { signal: 'KILL' });
+  });
+
   test('lets nobody else in, whatever they try', async () => {
     const access = await opened(sandbox);
     await stranger.trust(access);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { RunSelector } from '../../domains/machines/index.ts';
+import { isPlatformRun, type RunSelector } from '../../domains/machines/index.ts';
 import { AppError } from '../../kernel/errors.ts';
 import { MINUTE, SECOND } from '../../kernel/time.ts';
 import { created, ok, route, type Route } from '../contract.ts';
@@ -154,7 +154,9 @@ const listRoute = ({ sandboxes, machines }: SandboxDomains): Route =>
     replies: { 200: { description: 'The commands', schema: z.object({ runs: z.array(RunShown) }) } },
     handle: async (op, { params }) => {
       const { machineId } = await sandboxes.working(op, params.id);
-      return ok({ runs: (await machines.runs(op, machineId)).map(presentRun) });
+      // Who ends all that is here must not end what lets him in by SSH.
+      const own = (await machines.runs(op, machineId)).filter((run) => !isPlatformRun(run));
+      return ok({ runs: own.map(presentRun) });
     },
   });
 
