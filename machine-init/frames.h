@@ -42,6 +42,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 enum call {
   CALL_START = 1, CALL_ATTACH, CALL_RUNS, CALL_SIGNAL, CALL_INPUT, CALL_CLOSE_INPUT, CALL_RESIZE,
@@ -83,6 +84,11 @@ bool request_is(const struct request *request, const char *key, const char *valu
 void put_u32(uint8_t *at, uint32_t value);
 void put_u64(uint8_t *at, uint64_t value);
 uint32_t get_u32(const uint8_t *at);
+
+/* Reads so many bytes, however they come; false at an end before. */
+bool read_all(int fd, void *to, size_t length);
+/* Sends all of the parts; false where nobody takes them. */
+bool send_all(int fd, struct iovec *parts, int count);
 
 /* Answers of a few strings that fit into any socket's empty buffer; none of them ever waits. */
 void answer_error(int fd, int error, const char *where);
