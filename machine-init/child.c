@@ -70,10 +70,7 @@ static void settle_in(int connection) {
   struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
   setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-  /* Where memory runs out, a long listing goes before the machine's init. */
-  int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (score >= 0) (void)!write(score, "500", 3);
-  if (score >= 0) close(score);
+  be_first_victim();
 }
 
 static int become_user_of(const struct request *request) {

@@ -14,11 +14,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "handover.h"
 #include "users.h"
 
 enum { TTY_GROUP = 5, TERMINAL_MODE = 0620, SIZE_MAX_CELLS = 10000, LAST_SIGNAL = 64 };
-/* A machine's memory hog is the kernel's first victim, before what keeps the machine itself going. */
-static const char COMMAND_OOM_SCORE[] = "500";
 static const char DEFAULT_PATH[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 static const char *const WHERE[] = {NULL, "user", "cwd", "program"};
 enum where { ELSEWHERE, AT_USER, AT_CWD, AT_PROGRAM };
@@ -121,10 +120,7 @@ static void take_defaults(void) {
   umask(022);
   /* The machine's init may have been given a better place in the queue than its commands. */
   if (getpriority(PRIO_PROCESS, 0) < 0) setpriority(PRIO_PROCESS, 0, 0);
-  int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (score < 0) return;
-  (void)!write(score, COMMAND_OOM_SCORE, sizeof COMMAND_OOM_SCORE - 1);
-  close(score);
+  be_first_victim();
 }
 
 /* In the child. Returns only with what went wrong. */
