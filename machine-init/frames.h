@@ -27,7 +27,6 @@
  *   DIAL          port                                                    DONE, then the bare bytes of the connection
  *   HOME          user                                                    DONE home uid gid shell
  *   IDENTIFY      hostname machineId hosts resolvConf                     DONE
- *   SYNC          -                                                       DONE
  *   SHUTDOWN      -                                                       DONE when every process has ended
  *
  * Instead of any answer frame ERROR may come (`errno`, sometimes `where`), which is the last one. In a run the machine
@@ -47,7 +46,7 @@
 enum call {
   CALL_START = 1, CALL_ATTACH, CALL_RUNS, CALL_SIGNAL, CALL_INPUT, CALL_CLOSE_INPUT, CALL_RESIZE,
   CALL_STAT = 16, CALL_LIST, CALL_READ, CALL_WRITE, CALL_MAKE, CALL_MOVE, CALL_REMOVE, CALL_WATCH,
-  CALL_DIAL = 32, CALL_HOME, CALL_IDENTIFY, CALL_SYNC, CALL_SHUTDOWN,
+  CALL_DIAL = 32, CALL_HOME, CALL_IDENTIFY, CALL_SHUTDOWN = 36,
 };
 
 enum frame {

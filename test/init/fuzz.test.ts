@@ -154,7 +154,6 @@ const SENSIBLE: readonly (readonly [number, readonly string[]])[] = [
   [CALL.watch, ['user', 'user', 'path', HOME, 'recursive', '1']],
   [CALL.dial, ['port', '4099']],
   [CALL.home, ['user', 'user']],
-  [CALL.sync, []],
 ];
 const FOLLOWING = [FRAME.data, FRAME.done, FRAME.ready, FRAME.output, 0, 255];
 
