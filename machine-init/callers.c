@@ -68,14 +68,6 @@ static bool begin_next(struct caller *caller, const struct news *news) {
   return true;
 }
 
-bool caller_has_more(const struct caller *caller, const struct news *news) {
-  if (is_sending(caller)) return true;
-  if (caller->role != FOLLOWS || caller->knows_exit) return false;
-  for (int stream = 0; stream < STREAMS; stream++)
-    if (news->outputs[stream].end > caller->at[stream]) return true;
-  return news->exit != NULL;
-}
-
 bool caller_send(struct caller *caller, const struct news *news) {
   while (begin_next(caller, news)) {
     struct iovec pieces[3];

@@ -40,8 +40,7 @@ struct caller *caller_add(struct callers *callers, int fd);
 void caller_drop(struct caller *caller);
 /* Puts a frame after what the caller is being sent already. */
 void caller_say(struct caller *caller, enum frame type, const void *payload, size_t length);
-bool caller_has_more(const struct caller *caller, const struct news *news);
-/* Sends what there is, as far as the caller takes it; false where it is gone. */
+/* Sends what there is, unless the caller takes no more for now (`is_blocked`); false where it is gone. */
 bool caller_send(struct caller *caller, const struct news *news);
 /* Receives up to one whole frame; false where it is gone or talks nonsense. */
 bool caller_receive(struct caller *caller);

@@ -37,24 +37,15 @@ static int tell_home(struct answer *answer, const struct request *request) {
   return 0;
 }
 
-/* Only the machine's own disk: a sync of everything would wait for the host's other disks too. */
-static int sync_disk(struct answer *answer, const struct request *request) {
-  (void)request;
-  int root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (root < 0 || syncfs(root) != 0) return errno;
-  frame_bare(answer, FRAME_DONE);
-  return 0;
-}
-
 static const struct duty {
   enum call call;
   bool as_user;
   int (*answer)(struct answer *answer, const struct request *request);
 } DUTIES[] = {
     {CALL_RUNS, false, tell_runs},   {CALL_HOME, false, tell_home},    {CALL_IDENTIFY, false, identify},
-    {CALL_SYNC, false, sync_disk},   {CALL_STAT, true, file_stat},     {CALL_LIST, true, file_list},
-    {CALL_READ, true, file_read},    {CALL_WRITE, true, file_write},   {CALL_MAKE, true, file_make},
-    {CALL_MOVE, true, file_move},    {CALL_REMOVE, true, file_remove}, {CALL_WATCH, true, file_watch},
+    {CALL_STAT, true, file_stat},    {CALL_LIST, true, file_list},     {CALL_READ, true, file_read},
+    {CALL_WRITE, true, file_write},  {CALL_MAKE, true, file_make},     {CALL_MOVE, true, file_move},
+    {CALL_REMOVE, true, file_remove}, {CALL_WATCH, true, file_watch},
 };
 
 static const struct duty *duty_of(uint8_t call) {
@@ -70,10 +61,7 @@ static void settle_in(int connection) {
   struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
   setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-  /* Where memory runs out, a long listing goes before the machine's init. */
-  int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (score >= 0) (void)!write(score, "500", 3);
-  if (score >= 0) close(score);
+  be_first_victim();
 }
 
 static int become_user_of(const struct request *request) {

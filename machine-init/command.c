@@ -14,11 +14,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "handover.h"
 #include "users.h"
 
 enum { TTY_GROUP = 5, TERMINAL_MODE = 0620, SIZE_MAX_CELLS = 10000, LAST_SIGNAL = 64 };
-/* A machine's memory hog is the kernel's first victim, before what keeps the machine itself going. */
-static const char COMMAND_OOM_SCORE[] = "500";
 static const char DEFAULT_PATH[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 static const char *const WHERE[] = {NULL, "user", "cwd", "program"};
 enum where { ELSEWHERE, AT_USER, AT_CWD, AT_PROGRAM };
@@ -103,45 +102,13 @@ static char **strings_of(const struct request *request, const char *wanted) {
   return strings;
 }
 
-/* As a shell would: a script without a first line that names its interpreter goes to /bin/sh. */
-static int try_program(const char *path, char **arguments, char **environment) {
-  execve(path, arguments, environment);
-  if (errno != ENOEXEC) return errno;
-  size_t count = 0;
-  while (arguments[count] != NULL) count++;
-  char **with_shell = calloc(count + 2, sizeof *with_shell);
-  if (with_shell == NULL) return ENOMEM;
-  with_shell[0] = "/bin/sh";
-  with_shell[1] = (char *)path;
-  memcpy(with_shell + 2, arguments + 1, count * sizeof *arguments);
-  execve(with_shell[0], with_shell, environment);
-  return ENOEXEC;
-}
-
-static const char *path_of(char **environment) {
-  for (; *environment != NULL; environment++)
-    if (strncmp(*environment, "PATH=", 5) == 0) return *environment + 5;
-  return DEFAULT_PATH;
-}
-
+/* Along the PATH that the program is given, not ours; a script without a first line goes to /bin/sh, as in a shell. */
 static int run_program(char **arguments, char **environment) {
-  const char *name = arguments[0];
-  if (strchr(name, '/') != NULL) return try_program(name, arguments, environment);
-  int error = ENOENT;
-  char path[4096];
-  for (const char *places = path_of(environment); *name != '\0';) {
-    size_t length = strcspn(places, ":");
-    int used = snprintf(path, sizeof path, "%.*s/%s", (int)length, length > 0 ? places : ".", name);
-    if (length == 0) used = snprintf(path, sizeof path, "./%s", name);
-    if (used > 0 && (size_t)used < sizeof path) {
-      int failure = try_program(path, arguments, environment);
-      if (failure == EACCES) error = EACCES;
-      else if (failure != ENOENT && failure != ENOTDIR) return failure;
-    }
-    if (places[length] == '\0') break;
-    places += length + 1;
-  }
-  return error;
+  char **path = environment;
+  while (*path != NULL && strncmp(*path, "PATH=", 5) != 0) path++;
+  if (setenv("PATH", *path != NULL ? *path + 5 : DEFAULT_PATH, 1) != 0) return errno;
+  execvpe(arguments[0], arguments, environment);
+  return errno;
 }
 
 static void take_defaults(void) {
@@ -153,10 +120,7 @@ static void take_defaults(void) {
   umask(022);
   /* The machine's init may have been given a better place in the queue than its commands. */
   if (getpriority(PRIO_PROCESS, 0) < 0) setpriority(PRIO_PROCESS, 0, 0);
-  int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (score < 0) return;
-  (void)!write(score, COMMAND_OOM_SCORE, sizeof COMMAND_OOM_SCORE - 1);
-  close(score);
+  be_first_victim();
 }
 
 /* In the child. Returns only with what went wrong. */

@@ -17,14 +17,14 @@ static const char *kind_of(mode_t mode) {
   return S_ISREG(mode) ? "file" : S_ISDIR(mode) ? "directory" : S_ISLNK(mode) ? "symlink" : "other";
 }
 
-static size_t length_without_slashes(const char *path) {
+size_t entry_length(const char *path) {
   size_t length = strlen(path);
   while (length > 1 && path[length - 1] == '/') length--;
   return length;
 }
 
 void entry_parent(const char *path, char *parent, size_t size) {
-  size_t length = length_without_slashes(path);
+  size_t length = entry_length(path);
   while (length > 0 && path[length - 1] != '/') length--;
   while (length > 1 && path[length - 1] == '/') length--;
   if (length == 0 || length >= size) length = 1;
@@ -33,7 +33,7 @@ void entry_parent(const char *path, char *parent, size_t size) {
 }
 
 static void tell_name(struct answer *answer, const char *path) {
-  size_t length = length_without_slashes(path), start = length;
+  size_t length = entry_length(path), start = length;
   while (start > 0 && path[start - 1] != '/') start--;
   if (start == length) start = 0;
   frame_pair(answer, "name", "%.*s", (int)(length - start), path + start);

@@ -122,8 +122,7 @@ int file_remove(struct answer *answer, const struct request *request) {
   char plain[PATH_MAX];
   if (path == NULL) return EINVAL;
   /* With a slash behind it a link would be taken for where it leads. */
-  size_t length = strlen(strcpy(plain, path));
-  while (length > 1 && plain[length - 1] == '/') plain[--length] = '\0';
+  strcpy(plain, path)[entry_length(path)] = '\0';
   int error = strcmp(plain, "/") == 0 ? EBUSY : remove_at(AT_FDCWD, plain, 0);
   if (error == 0) frame_bare(answer, FRAME_DONE);
   return error;
@@ -203,8 +202,7 @@ int file_list(struct answer *answer, const struct request *request) {
   const char *root = path_of(request, "path");
   char path[PATH_MAX];
   if (root == NULL) return EINVAL;
-  size_t length = strlen(strcpy(path, root));
-  while (length > 1 && path[length - 1] == '/') path[--length] = '\0';
+  strcpy(path, root)[entry_length(root)] = '\0';
   struct listing listing = {.answer = answer, .left = (size_t)request_number(request, "limit", 0, LIMIT_MAX, 1000)};
   int error = list_below(&listing, path, (int)request_number(request, "depth", 1, DEPTH_MAX, 1));
   if (error != 0) return error;

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 enum { LAST_WORDS_SECONDS = 30 };
@@ -85,7 +84,7 @@ void answer_done(int fd) {
   (void)!send(fd, frame, sizeof frame, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-static bool send_all(int fd, struct iovec *parts, int count) {
+bool send_all(int fd, struct iovec *parts, int count) {
   struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
   while (message.msg_iovlen > 0) {
     ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
@@ -177,9 +176,9 @@ void answer_fail(struct answer *answer, int error, const char *where) {
   _exit(0);
 }
 
-static bool read_all(int fd, uint8_t *to, size_t length) {
+bool read_all(int fd, void *to, size_t length) {
   for (size_t got = 0; got < length;) {
-    ssize_t count = recv(fd, to + got, length - got, 0);
+    ssize_t count = recv(fd, (char *)to + got, length - got, 0);
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) return false;
     got += (size_t)count;

@@ -27,7 +27,6 @@
  *   DIAL          port                                                    DONE, then the bare bytes of the connection
  *   HOME          user                                                    DONE home uid gid shell
  *   IDENTIFY      hostname machineId hosts resolvConf                     DONE
- *   SYNC          -                                                       DONE
  *   SHUTDOWN      -                                                       DONE when every process has ended
  *
  * Instead of any answer frame ERROR may come (`errno`, sometimes `where`), which is the last one. In a run the machine
@@ -42,11 +41,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 enum call {
   CALL_START = 1, CALL_ATTACH, CALL_RUNS, CALL_SIGNAL, CALL_INPUT, CALL_CLOSE_INPUT, CALL_RESIZE,
   CALL_STAT = 16, CALL_LIST, CALL_READ, CALL_WRITE, CALL_MAKE, CALL_MOVE, CALL_REMOVE, CALL_WATCH,
-  CALL_DIAL = 32, CALL_HOME, CALL_IDENTIFY, CALL_SYNC, CALL_SHUTDOWN,
+  CALL_DIAL = 32, CALL_HOME, CALL_IDENTIFY, CALL_SHUTDOWN = 36,
 };
 
 enum frame {
@@ -83,6 +83,11 @@ bool request_is(const struct request *request, const char *key, const char *valu
 void put_u32(uint8_t *at, uint32_t value);
 void put_u64(uint8_t *at, uint64_t value);
 uint32_t get_u32(const uint8_t *at);
+
+/* Reads so many bytes, however they come; false at an end before. */
+bool read_all(int fd, void *to, size_t length);
+/* Sends all of the parts; false where nobody takes them. */
+bool send_all(int fd, struct iovec *parts, int count);
 
 /* Answers of a few strings that fit into any socket's empty buffer; none of them ever waits. */
 void answer_error(int fd, int error, const char *where);

@@ -54,6 +54,13 @@ void keep_only(int *first, int *second) {
   syscall(SYS_close_range, higher >= 0 ? 5U : 4U, ~0U, 0U);
 }
 
+void be_first_victim(void) {
+  int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (score < 0) return;
+  (void)!write(score, "500", 3);
+  close(score);
+}
+
 int64_t now_ms(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);

@@ -13,6 +13,9 @@ int take_over(int channel, struct request *request, char *text);
 /* In a fresh child: the kept descriptors become 3, 4 …, everything else of pid 1's is closed. */
 void keep_only(int *first, int *second);
 
+/* Where memory runs out, this process goes before what keeps the machine itself going. */
+void be_first_victim(void);
+
 int64_t now_ms(void);
 
 #endif

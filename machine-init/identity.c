@@ -9,24 +9,13 @@
 
 static const char DRAFT[] = ".freehold-identity";
 
-static bool write_all(int fd, const char *text) {
-  size_t length = strlen(text);
-  while (length > 0) {
-    ssize_t written = write(fd, text, length);
-    if (written <= 0) return false;
-    text += written;
-    length -= (size_t)written;
-  }
-  return true;
-}
-
 /* Puts a new file in the place of whatever has the name: a link there is replaced, never followed. */
 static int replace(int etc, const char *name, const char *text, const char *end) {
   if (text == NULL) return EINVAL;
   unlinkat(etc, DRAFT, 0);
   int fd = openat(etc, DRAFT, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
   if (fd < 0) return errno;
-  int error = write_all(fd, text) && write_all(fd, end) && fchmod(fd, 0644) == 0 ? 0 : errno;
+  int error = dprintf(fd, "%s%s", text, end) >= 0 && fchmod(fd, 0644) == 0 ? 0 : errno;
   close(fd);
   if (error == 0 && renameat(etc, DRAFT, etc, name) != 0) error = errno;
   if (error != 0) unlinkat(etc, DRAFT, 0);

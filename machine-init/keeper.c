@@ -313,8 +313,7 @@ static bool has_callers(const struct run *run) {
 enum { AT_CONTROL, AT_SIGNALS, AT_INPUT, AT_OUTPUTS, AT_CALLERS = AT_OUTPUTS + STREAMS };
 enum { WATCHED = AT_CALLERS + CALLERS_MAX };
 
-static void watch(struct run *run, struct pollfd watched[WATCHED]) {
-  struct news news = news_of(run);
+static void watch(const struct run *run, struct pollfd watched[WATCHED]) {
   watched[AT_CONTROL] = (struct pollfd){run->control, POLLIN, 0};
   watched[AT_SIGNALS] = (struct pollfd){run->signals, POLLIN, 0};
   watched[AT_INPUT] = (struct pollfd){run->feeding != NULL ? run->command.input : -1, POLLOUT, 0};
@@ -324,7 +323,7 @@ static void watch(struct run *run, struct pollfd watched[WATCHED]) {
   }
   for (int i = 0; i < CALLERS_MAX; i++) {
     const struct caller *caller = &run->callers.list[i];
-    short events = (caller->has_frame ? 0 : POLLIN) | (caller_has_more(caller, &news) ? POLLOUT : 0);
+    short events = (caller->has_frame ? 0 : POLLIN) | (caller->is_blocked ? POLLOUT : 0);
     watched[AT_CALLERS + i] = (struct pollfd){caller->fd, events, 0};
   }
 }

@@ -40,32 +40,14 @@ static struct command {
 static const char *own;
 static int ends;
 
-static bool read_all(void *bytes, size_t length) {
-  for (size_t got = 0; got < length;) {
-    ssize_t count = read(CHANNEL, (char *)bytes + got, length - got);
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return false;
-    got += (size_t)count;
-  }
-  return true;
-}
-
-static void write_all(const void *bytes, size_t length) {
-  for (size_t sent = 0; sent < length;) {
-    ssize_t count = write(CHANNEL, (const char *)bytes + sent, length - sent);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return;
-    sent += (size_t)count;
-  }
-}
-
 static void answer(uint32_t number, int code, const char *said, size_t length) {
   uint8_t head[ANSWER_HEAD];
   put_u32(head, (uint32_t)(2 * NUMBER_BYTES + length));
   put_u32(head + NUMBER_BYTES, number);
   put_u32(head + 2 * NUMBER_BYTES, (uint32_t)code);
-  write_all(head, sizeof head);
-  write_all(said, length);
+  struct iovec parts[] = {{head, sizeof head}, {(void *)said, length}};
+  /* Where nobody takes it the next request tells. */
+  (void)send_all(CHANNEL, parts, 2);
 }
 
 /* In the child, which dies with us: a process group of its own, and a pipe at each of its standard streams. */
@@ -76,7 +58,6 @@ static _Noreturn void become(char **strings, pid_t spawner, int output) {
   if (getppid() != spawner) _exit(1);
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
-  signal(SIGPIPE, SIG_DFL);
   setpgid(0, 0);
   /*
    * A container runtime gives its standard streams to the machine's root, who must not become the owner of the host's
@@ -140,9 +121,9 @@ static void begin(uint32_t number, char *text, size_t length) {
 static bool take_request(void) {
   static char text[REQUEST_MAX + 1];
   uint8_t head[2 * NUMBER_BYTES];
-  if (!read_all(head, sizeof head)) return false;
+  if (!read_all(CHANNEL, head, sizeof head)) return false;
   size_t length = get_u32(head) - NUMBER_BYTES;
-  if (length > REQUEST_MAX || !read_all(text, length)) return false;
+  if (length > REQUEST_MAX || !read_all(CHANNEL, text, length)) return false;
   if (length > 0 && text[length - 1] != '\0') return false;
   if (length == 0) end(get_u32(head + NUMBER_BYTES));
   else begin(get_u32(head + NUMBER_BYTES), text, length);
@@ -200,7 +181,6 @@ static bool serve_once(void) {
 int spawn_for_server(const char *own_name) {
   own = own_name;
   prctl(PR_SET_NAME, "freehold-spawn");
-  signal(SIGPIPE, SIG_IGN);
   sigset_t children;
   sigemptyset(&children);
   sigaddset(&children, SIGCHLD);

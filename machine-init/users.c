@@ -104,29 +104,25 @@ int user_become(const struct user *user) {
 /* The names of one file, read once. */
 struct names {
   const char *path;
-  char *lines;
+  char *text;
   unsigned last;
   char last_name[USER_TEXT];
 };
 
 static const char *name_of(struct names *names, unsigned wanted) {
-  if (names->lines == NULL) names->lines = text_of(names->path);
+  if (names->text == NULL) names->text = text_of(names->path);
   if (names->last_name[0] != '\0' && names->last == wanted) return names->last_name;
+  char *copy = strdup(names->text), *at = copy, *fields[FIELDS];
+  unsigned number;
   names->last = wanted;
   snprintf(names->last_name, USER_TEXT, "%u", wanted);
-  for (const char *line = names->lines; *line != '\0';) {
-    size_t length = strcspn(line, "\n"), name = strcspn(line, ":");
-    const char *number = name < length ? memchr(line + name + 1, ':', length - name - 1) : NULL;
-    if (number != NULL && name > 0 && name < USER_TEXT && number[1] >= '0' && number[1] <= '9') {
-      char *end;
-      unsigned long value = strtoul(number + 1, &end, 10);
-      if (*end == ':' && value == wanted) {
-        snprintf(names->last_name, USER_TEXT, "%.*s", (int)name, line);
-        break;
-      }
-    }
-    line += length + (line[length] == '\n');
+  while (copy != NULL && next_line(&at, fields, 4)) {
+    bool has_name = *fields[0] != '\0' && strlen(fields[0]) < USER_TEXT;
+    if (!has_name || !number_of(fields[2], &number) || number != wanted) continue;
+    strcpy(names->last_name, fields[0]);
+    break;
   }
+  free(copy);
   return names->last_name;
 }
 

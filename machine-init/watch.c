@@ -89,12 +89,19 @@ static bool join(char joined[PATH_MAX], const char *path, const char *name) {
   return snprintf(joined, PATH_MAX, "%s%s%s", path, *path != '\0' && *name != '\0' ? "/" : "", name) < PATH_MAX;
 }
 
+/* The caller has nothing to say but that it goes. */
+static void go_with_caller(const struct watch *watch) {
+  struct pollfd caller = {watch->answer->fd, POLLIN, 0};
+  if (poll(&caller, 1, 0) > 0) _exit(0);
+}
+
 /*
  * Watches a directory and, where asked, all below it. What is in one that has just appeared may have been made before
  * the watch stood, so it is told: better twice than never.
  */
 static int add(struct watch *watch, const char *path, bool is_new, int depth) {
   char whole[PATH_MAX], below[PATH_MAX];
+  go_with_caller(watch);
   if (snprintf(whole, sizeof whole, "%s/%s", watch->root, path) >= PATH_MAX) return ENAMETOOLONG;
   int number = inotify_add_watch(watch->fd, whole, CHANGES | OF_ITSELF | (*path == '\0' ? 0 : IN_DONT_FOLLOW));
   if (number < 0) return errno;
@@ -182,8 +189,7 @@ int file_watch(struct answer *answer, const struct request *request) {
     answer_flush(answer);
     struct pollfd watched[] = {{watch.fd, POLLIN, 0}, {answer->fd, POLLIN, 0}};
     poll(watched, 2, -1);
-    /* The caller has nothing to say but that it goes. */
-    if (watched[1].revents) _exit(0);
+    go_with_caller(&watch);
     end = take_all(&watch);
     if (end > 0) return end;
   }

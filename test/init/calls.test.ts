@@ -268,10 +268,6 @@ describe.each(BUILDS)("calls of a machine's init ($build)", ({ build, program })
     },
   );
 
-  test('its disk is synced', async () => {
-    await machine.init.sync();
-  });
-
   test('a request as large as may be goes through, one that is larger is refused', async () => {
     const env = Object.fromEntries(Array.from({ length: 9 }, (_, index) => [`V${index}`, 'v'.repeat(100_000)]));
     const outcome = await machine.sh('env | wc -c', { env: { ...env, PATH: '/usr/bin:/bin' } });

@@ -62,7 +62,6 @@ const ASKING: Record<string, (init: Init) => Promise<unknown>> = {
   watch: async (init) => all(await init.watch('/a', { user, recursive: true })),
   dial: (init) => init.dial(80),
   home: (init) => init.home('root'),
-  sync: (init) => init.sync(),
 };
 
 async function* endless(): AsyncGenerator<Uint8Array> {
@@ -149,7 +148,7 @@ describe('a client', () => {
       if (++attempts < 3) throw Object.assign(new Error('busy'), { code: 'EAGAIN' });
       return ours;
     });
-    await init.sync();
+    await init.closeInput({ pid: 1 });
     expect(attempts).toBe(3);
   });
 

@@ -3,27 +3,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { InitError } from '../../src/domains/machines/init/index.ts';
 import { CALL, FRAME } from '../../src/domains/machines/init/protocol.ts';
 import { BUILDS, startMachine, type TestMachine } from './machine.ts';
+import { damaged, pause, pick, randomOf, strings, type Random } from './random.ts';
 
 /** Enough for some thousand conversations; a seed that finds something is named by the test that fails. */
 const SEEDS = [11, 23, 37, 41, 59];
 const SEED_MS = 1_800;
 const AT_ONCE = 24;
 const MAX_FRAMES = 4;
-
-type Random = (below: number) => number;
-
-/** Numbers that a seed alone decides (mulberry32). */
-function randomOf(seed: number): Random {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b_79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
-
-const pick = <T>(random: Random, items: readonly T[]): T => items[random(items.length)]!;
+const HEAD_BYTES = 5;
 
 const HOME = '/home/user/fuzz';
 const TEXTS = [
@@ -167,18 +154,15 @@ const SENSIBLE: readonly (readonly [number, readonly string[]])[] = [
   [CALL.watch, ['user', 'user', 'path', HOME, 'recursive', '1']],
   [CALL.dial, ['port', '4099']],
   [CALL.home, ['user', 'user']],
-  [CALL.sync, []],
 ];
 const FOLLOWING = [FRAME.data, FRAME.done, FRAME.ready, FRAME.output, 0, 255];
 
 function frame(type: number, payload: Buffer, length = payload.length): Buffer {
-  const head = Buffer.alloc(5);
+  const head = Buffer.alloc(HEAD_BYTES);
   head.writeUInt32BE(length >>> 0);
-  head.writeUInt8(type, 4);
+  head.writeUInt8(type, HEAD_BYTES - 1);
   return Buffer.concat([head, payload]);
 }
-
-const strings = (texts: readonly string[]): Buffer => Buffer.from(texts.map((text) => `${text}\0`).join(''));
 
 function request(random: Random): Buffer {
   const [call, texts] = pick(random, SENSIBLE);
@@ -188,20 +172,15 @@ function request(random: Random): Buffer {
     if (random(2) === 0) changed.splice(at, 0, pick(random, KEYS), pick(random, TEXTS));
     else if (at < changed.length) changed[at + 1] = pick(random, TEXTS);
   }
-  return damaged(random, frame(random(20) === 0 ? random(32) : call, strings(changed)));
-}
-
-/** Now and then a byte changes, the length lies, or the end is missing. */
-function damaged(random: Random, bytes: Buffer): Buffer {
-  const kind = random(12);
-  if (kind === 0)
-    for (let count = random(8); count >= 0; count--) bytes[5 + random(Math.max(1, bytes.length - 5))] = random(256);
-  if (kind === 1) bytes.writeUInt32BE(pick(random, [0, 1, 0xffff_ffff, 1_048_576, 70_000, bytes.length]));
-  return kind === 2 ? bytes.subarray(0, random(bytes.length + 1)) : bytes;
+  return damaged(random, HEAD_BYTES, frame(random(20) === 0 ? random(32) : call, strings(changed)));
 }
 
 const following = (random: Random): Buffer =>
-  damaged(random, frame(pick(random, FOLLOWING), Buffer.alloc(pick(random, [0, 1, 100, 65_536, 65_537]), random(256))));
+  damaged(
+    random,
+    HEAD_BYTES,
+    frame(pick(random, FOLLOWING), Buffer.alloc(pick(random, [0, 1, 100, 65_536, 65_537]), random(256))),
+  );
 
 /** One conversation: a request and some frames, whole or in pieces, and an end at any time. */
 async function converse(machine: TestMachine, random: Random): Promise<void> {
@@ -222,8 +201,6 @@ async function converse(machine: TestMachine, random: Random): Promise<void> {
   if (random(2) === 0) socket.end();
   await ended(socket, random(60));
 }
-
-const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 async function ended(socket: Socket, patience: number): Promise<void> {
   await Promise.race([new Promise((resolve) => socket.on('close', resolve)), pause(patience)]);

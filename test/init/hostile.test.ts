@@ -87,6 +87,21 @@ describe.each(BUILDS)('what runs in a machine does not hold its init up ($build)
     expect(await drafts()).toBe('0');
   });
 
+  test('a watch whose caller has gone is not set up to its end', async () => {
+    const [root, recursive] = ['/tmp/many', true];
+    await text(`mkdir -p ${root}/{1..150}/{1..150}`);
+    const begun = performance.now();
+    (await machine.init.watch(root, { user, recursive })).close();
+    const whole = performance.now() - begun;
+    const socket = await machine.dial();
+    socket.on('error', () => {}).write(request(CALL.watch, 'user', user, 'path', root, 'recursive', '1'));
+    await sleep(whole / 10);
+    socket.destroy();
+    await sleep(whole / 2);
+    expect(await text('pgrep -c freehold-call; true')).toBe('0');
+    await text(`rm -rf ${root}`);
+  });
+
   test('a connection to a port on which nothing listens does not meet itself', async () => {
     await text(`echo ${PORT} ${PORT} > /proc/sys/net/ipv4/ip_local_port_range`);
     await expect(machine.init.dial(PORT)).rejects.toMatchObject({ errno: 'ECONNREFUSED' });

@@ -58,7 +58,6 @@ export type Init = {
   /** TCP to what listens on the machine's loopback. */
   dial(port: number): Promise<Duplex>;
   home(user: string): Promise<Home>;
-  sync(): Promise<void>;
   /** Asks every process to end, ends what does not, and then the machine. */
   shutdown(): Promise<void>;
 };
@@ -84,7 +83,6 @@ export const createInit = (connect: Connect): Init => ({
   watch: (path, as) => files.watch(connect, path, as),
   dial: (port) => dial(connect, port),
   home: (user) => home(connect, user),
-  sync: () => done(connect, CALL.sync, []),
   shutdown: () => done(connect, CALL.shutdown, []),
 });
 

@@ -22,7 +22,6 @@ export const CALL = {
   dial: 32,
   home: 33,
   identify: 34,
-  sync: 35,
   shutdown: 36,
 } as const;
 
