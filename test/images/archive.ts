@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { cp, lstat, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { must } from '../../src/platform/run.ts';
 
 /** Programs of the host with which a tree is an image that can be looked at from inside. */
@@ -54,38 +55,66 @@ export type Blob = { digest: string; content: Buffer };
 export type ArchivedImage = { manifest: Blob; config: Blob; layers: Blob[] };
 
 const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
+const INDEX = 'application/vnd.oci.image.index.v1+json';
 
-/** An OCI image whose layers are these trees, one upon the other. */
-export async function imageOf(trees: readonly string[], config: ArchiveConfig = {}): Promise<ArchivedImage> {
-  const layers = await Promise.all(trees.map(async (tree) => blobOf(await packed(tree))));
-  const described = {
+const PACKERS = { tar: (content: Buffer) => content, 'tar+gzip': gzipSync, 'tar+zstd': zstdCompressSync };
+type Packer = keyof typeof PACKERS;
+
+/** An OCI image whose layers are these trees, one upon the other, each packed in its way. */
+export async function imageOf(
+  trees: readonly string[],
+  config: ArchiveConfig = {},
+  packers: readonly Packer[] = [],
+): Promise<ArchivedImage> {
+  const plain = await Promise.all(trees.map(async (tree) => blobOf(await packed(tree))));
+  const packerOf = (index: number): Packer => packers[index] ?? 'tar';
+  const layers = plain.map(({ content }, index) => blobOf(PACKERS[packerOf(index)](content)));
+  const about = {
     architecture: process.arch === 'arm64' ? 'arm64' : 'amd64',
     os: 'linux',
     config,
-    rootfs: { type: 'layers', diff_ids: layers.map(({ digest }) => digest) },
+    rootfs: { type: 'layers', diff_ids: plain.map(({ digest }) => digest) },
   };
-  const configBlob = blobOf(Buffer.from(JSON.stringify(described)));
+  const configBlob = blobOf(Buffer.from(JSON.stringify(about)));
   const part = (mediaType: string, { digest, content }: Blob) => ({ mediaType, digest, size: content.length });
   const manifest = {
     schemaVersion: 2,
     mediaType: MANIFEST,
     config: part('application/vnd.oci.image.config.v1+json', configBlob),
-    layers: layers.map((layer) => part('application/vnd.oci.image.layer.v1.tar', layer)),
+    layers: layers.map((layer, index) => part(`application/vnd.oci.image.layer.v1.${packerOf(index)}`, layer)),
   };
   return { manifest: blobOf(Buffer.from(JSON.stringify(manifest))), config: configBlob, layers };
 }
 
 /** The image as `skopeo copy … oci-archive:` writes it. */
-export async function ociArchive({ manifest, config, layers }: ArchivedImage): Promise<Buffer> {
-  const index = {
-    schemaVersion: 2,
-    manifests: [{ mediaType: MANIFEST, digest: manifest.digest, size: manifest.content.length }],
-  };
+export const ociArchive = (image: ArchivedImage): Promise<Buffer> =>
+  layoutArchive(image, indexOf({ mediaType: MANIFEST, ...described(image.manifest) }));
+
+/** The image among those for other platforms, as builders write them; of the others only their names are there. */
+export function ociArchiveOfMany(image: ArchivedImage): Promise<Buffer> {
+  const own = process.arch === 'arm64' ? 'arm64' : 'amd64';
+  const listed = ['s390x', own, 'riscv64'].map((architecture) => ({
+    mediaType: MANIFEST,
+    ...described(architecture === own ? image.manifest : blobOf(Buffer.from(architecture))),
+    platform: { os: 'linux', architecture },
+  }));
+  const platforms = blobOf(Buffer.from(JSON.stringify(indexOf(...listed))));
+  return layoutArchive(image, indexOf({ mediaType: INDEX, ...described(platforms) }), platforms);
+}
+
+const described = ({ digest, content }: Blob) => ({ digest, size: content.length });
+const indexOf = (...manifests: object[]) => ({ schemaVersion: 2, mediaType: INDEX, manifests });
+
+async function layoutArchive(
+  { manifest, config, layers }: ArchivedImage,
+  index: object,
+  ...more: Blob[]
+): Promise<Buffer> {
   return archived({
     'oci-layout': JSON.stringify({ imageLayoutVersion: '1.0.0' }),
     'index.json': JSON.stringify(index),
     ...Object.fromEntries(
-      [manifest, config, ...layers].map((blob) => [`blobs/${blob.digest.replace(':', '/')}`, blob.content]),
+      [manifest, config, ...layers, ...more].map((blob) => [`blobs/${blob.digest.replace(':', '/')}`, blob.content]),
     ),
   });
 }

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Image } from '../../src/domains/machines/index.ts';
 import { must } from '../../src/platform/run.ts';
 import { eventually } from '../harness/agent.ts';
-import { dockerArchive, imageOf, isThere, ociArchive, tinyTree } from './archive.ts';
+import { dockerArchive, imageOf, isThere, ociArchive, ociArchiveOfMany, tinyTree } from './archive.ts';
 import { imagesWorld, sent } from './images-world.ts';
 
 const TIMEOUT = { timeout: 120_000 };
@@ -81,6 +81,26 @@ describe('an image archive', () => {
     expect(image).toMatchObject({ state: 'ready', config: { user: '33' } });
     expect(await world.printed(image, 'id -un')).toBe('user\n');
   });
+
+  test(
+    'may be for many platforms, have layers that are packed in any way, and hide what lies below',
+    TIMEOUT,
+    async () => {
+      const layer = () => mkdtemp(join(tmpdir(), 'freehold-layer-'));
+      const [below, above] = [await layer(), await layer()];
+      await mkdir(join(below, 'kept/hidden'), { recursive: true });
+      for (const name of ['kept/hidden/below', 'kept/file']) await writeFile(join(below, name), 'of layer two');
+      await mkdir(join(above, 'kept/hidden'), { recursive: true });
+      for (const name of ['kept/hidden/.wh..wh..opq', 'kept/hidden/above']) await writeFile(join(above, name), '');
+      const image = await imageOf([tree, below, above], { Env: ['OF=many'] }, ['tar+gzip', 'tar+zstd', 'tar']);
+      const made = await uploaded(await ociArchiveOfMany(image));
+      expect(made.failure).toBeUndefined();
+      expect(await world.printed(made, 'cat /kept/file; echo; ls -A /kept/hidden; echo $OF')).toBe(
+        'of layer two\nabove\nmany\n',
+      );
+      await Promise.all([below, above].map((directory) => rm(directory, { recursive: true })));
+    },
+  );
 
   test(
     'that is none, has no shell or ends in the middle is told in a sentence, and the log says more',

@@ -271,7 +271,7 @@ test.each(['/ports', '/ports/expose'])('a port gets an address at %s, by body or
 
 test('what a sandbox used is told while it runs', async () => {
   // To an address for documentation, where nobody answers.
-  const send = `s.sendto(bytes(1000), ('203.0.113.77', 9))`;
+  const send = `s.sendto(bytes(1000), ('203.0.113.199', 9))`;
   const code = `import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\nfor _ in range(300): ${send}`;
   expect((await call('POST', at('/code'), { code })).body).toMatchObject({ exit_code: 0 });
   await expect

@@ -25,6 +25,9 @@ const sh = (script: string, ...args: string[]): Command => ['/bin/sh', '-e', '-c
 /** Makes room. The tools that map a range of ids ask these files whether they may. */
 export const setUp: Command = sh(`mkdir -p /work; echo root:0:65536 > /etc/subuid; cp /etc/subuid /etc/subgid`);
 
+/** Layers may come packed with zstd, which `umoci` does not read. */
+const REPACKED = '--dest-compress-format=gzip';
+
 /** An archive as `docker save`, `skopeo`, `buildah` and `podman` write it, packed or not. */
 export const readArchive: Command = sh(
   `case "$(head -c 6 "$1" | od -An -tx1 | tr -d ' ')" in
@@ -39,10 +42,11 @@ export const readArchive: Command = sh(
    if printf '%s\\n' "$names" | grep -qx '\\(./\\)\\?manifest.json'; then kind=docker-archive
    elif printf '%s\\n' "$names" | grep -qx '\\(./\\)\\?oci-layout'; then kind=oci-archive
    else echo "This is no image archive: neither manifest.json nor oci-layout is in it." >&2; exit 1; fi
-   skopeo --insecure-policy copy "$kind:$1" "$2"
+   skopeo --insecure-policy copy "$3" "$kind:$1" "$2"
    rm -f "$1"`,
   SOURCE,
   LAYOUT,
+  REPACKED,
 );
 
 export const readRegistry = (reference: string): Command => [
@@ -51,6 +55,7 @@ export const readRegistry = (reference: string): Command => [
   '--command-timeout=20m',
   'copy',
   '--retry-times=2',
+  REPACKED,
   `docker://${reference}`,
   LAYOUT,
 ];
