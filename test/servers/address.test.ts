@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { MAX_CONNECTIONS } from '../../src/domains/machines/drivers/oci/connection-rules.ts';
 import { readRecord } from '../../src/domains/machines/drivers/oci/record.ts';
 import { layoutOf, placesOf } from '../../src/domains/machines/drivers/oci/layout.ts';
 import type { MachineId } from '../../src/kernel/ids.ts';
@@ -59,3 +60,33 @@ test('an address of its own leads to every port of a machine and to no other, an
   await host.driver.destroy(two);
   expect(await fetched(`http://${TWO}:8000/`)).not.toBe('two');
 }, 60_000);
+
+test('so many connections and no more come to the address of a machine, and to another as ever', async () => {
+  const [one, two] = [await withAddress(ONE, 'one'), await withAddress(TWO, 'two')];
+  const echo = `import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('', 8000))
+while True: data, where = s.recvfrom(5); s.sendto(data, where)`;
+  const servers = [one, two].map((id) => host.sh(id, '', { command: ['python3', '-c', echo], timeoutMs: 50_000 }));
+  const visitors = await Promise.all(
+    [20_000, 30_000].map(async (port) => [await host.create({ limits: LIMITS }), port]),
+  );
+  const answered = async (address: string): Promise<number> => {
+    const counts = visitors.map(async ([id, port]) => {
+      const program = `import socket
+count = silent = 0
+while silent < 3 and count < ${MAX_CONNECTIONS * 0.75}:
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(0.5); s.bind(('', ${port} + count + silent))
+    try: s.sendto(b'x', ('${address}', 8000)); s.recv(5); count += 1; silent = 0
+    except OSError: silent += 1
+    s.close()
+print(count)`;
+      const outcome = await host.sh(id as MachineId, '', { command: ['python3', '-c', program], timeoutMs: 50_000 });
+      return Number(outcome.stdout.toString());
+    });
+    return (await Promise.all(counts)).reduce((sum, count) => sum + count);
+  };
+  expect(await answered(ONE)).toBe(MAX_CONNECTIONS);
+  expect(await answered(TWO)).toBeGreaterThan(0);
+  for (const { id } of await host.driver.list()) await host.driver.destroy(id as MachineId);
+  await Promise.allSettled(servers);
+}, 120_000);

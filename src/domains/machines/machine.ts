@@ -91,10 +91,11 @@ export const unfit = (state: MachineState): string => UNFIT[state];
 
 export type LimitsRequest = { vcpus: number; memoryMb: number; diskGb: number; pids?: number };
 
+export const LEAST_MEMORY_MB = 64;
 /** The least and the most that one machine can be given. */
 const BOUNDS = {
   vcpus: { least: 0.1, most: 64 },
-  memoryMb: { least: 64, most: 1_048_576 },
+  memoryMb: { least: LEAST_MEMORY_MB, most: 1_048_576 },
   diskGb: { least: 0.05, most: 1_000 },
   pids: { least: 16, most: 65_536 },
 } as const satisfies Record<keyof Limits, { least: number; most: number }>;

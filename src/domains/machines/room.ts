@@ -1,12 +1,13 @@
 import { AppError } from '../../kernel/errors.ts';
 import type { Tx } from '../../platform/db.ts';
 import type { HostRoom, Room } from './drivers/driver.ts';
+import { LEAST_MEMORY_MB } from './machine.ts';
 import { lockRoom, roomTaken } from './store.ts';
 
 /** Machines are not all busy at once: their limits together may be this many times what there is. */
 const MEMORY_OVERCOMMIT = 3;
 const DISK_OVERCOMMIT = 3;
-export const MAX_MACHINES = 1_000;
+const MAX_MACHINES = 1_000;
 /** Of its memory, which a frozen machine really holds, so much may be held by all that are frozen. */
 const FROZEN_SHARE = 0.5;
 /** Of the file system that the disks are on so much stays free, for the database above all. */
@@ -16,6 +17,10 @@ const MOST_RESERVE_GB = 8;
 /** When so little of the reserve is left, machines that go on filling it are held back. */
 const LOW_SHARE = 0.5;
 const RETRY_AFTER_SECONDS = 30;
+
+/** Machines that a host with so much memory can have at the most. */
+export const mostMachines = (memoryMb: number): number =>
+  Math.min(MAX_MACHINES, Math.ceil((memoryMb * MEMORY_OVERCOMMIT) / LEAST_MEMORY_MB));
 
 /** What is to be had for one more, beside its limits. */
 export type Demand = Room & {

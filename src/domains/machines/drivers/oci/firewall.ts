@@ -3,13 +3,11 @@ import { join } from 'node:path';
 import { assert } from '../../../../kernel/errors.ts';
 import { must } from '../../../../platform/run.ts';
 import type { NetworkRules } from '../driver.ts';
+import { countingRules, countingTableOf, makeRoomForConnections } from './connection-rules.ts';
 import { gateRules, markOf, routeToGate, unrouteGate } from './gate-rules.ts';
 import { isMachineName, placesOf, type Layout } from './layout.ts';
 import { groupOf, MACHINE_NET, resolversFrom } from './network.ts';
 import { bootId } from './record.ts';
-
-/** Connections that one machine may have open; the kernel's table of them is shared by the whole host. */
-const MAX_CONNECTIONS = 4_096;
 
 /** Everything that is not the public internet, and the machines' own range. */
 const FORBIDDEN = [
@@ -79,7 +77,6 @@ export function rulesetOf(instance: string, all: readonly LinkRules[] = []): str
 add table inet ${table}
 delete table inet ${table}
 table inet ${table} {
-  set connections { type ipv4_addr; size 65535; flags dynamic; }
 ${chains.join('')}  map own_rules { type ifname : verdict; ${jumps && `elements = { ${jumps} }`} }
 ${addressRules(all, instance)}${gateRules(all, instance)}  chain input {
     type filter hook input priority -10; policy accept;
@@ -103,7 +100,6 @@ ${addressRules(all, instance)}${gateRules(all, instance)}  chain input {
     oifgroup ${machines} drop
     ct state invalid drop
     iifname vmap @own_rules
-    ct state new add @connections { ip saddr ct count over ${MAX_CONNECTIONS} } drop
     accept
   }
   chain outgoing {
@@ -170,7 +166,7 @@ export type Firewall = {
  */
 export function firewallOf(layout: Layout): Firewall {
   const { instance, runDir } = layout;
-  const table = `table inet ${tableOf(instance)}`;
+  const tables = [tableOf(instance), countingTableOf(instance)].map((name) => `table inet ${name}`);
   const mark = join(runDir, 'firewall');
   const apply = async () => {
     let rulesInPlace: LinkRules[] = [];
@@ -179,7 +175,7 @@ export function firewallOf(layout: Layout): Firewall {
       const ruleset = rulesetOf(instance, rules);
       // Rules that were set while we put the older ones in place must not be lost.
       if (ruleset === before) break;
-      await must(['nft', '-f', '-'], { stdin: ruleset, dieWithParent: true });
+      await must(['nft', '-f', '-'], { stdin: ruleset + countingRules(instance), dieWithParent: true });
       before = ruleset;
     }
     await routeToGate(
@@ -187,6 +183,7 @@ export function firewallOf(layout: Layout): Firewall {
       rulesInPlace.some(({ gate }) => gate),
     );
     await allowForwarding();
+    await makeRoomForConnections();
     await writeFile(mark, await bootId(), { mode: OWNER_ONLY });
   };
   const ensure = async () => {
@@ -214,7 +211,8 @@ export function firewallOf(layout: Layout): Firewall {
     },
     remove: async () => {
       await rm(mark, { force: true });
-      await must(['nft', '-f', '-'], { stdin: `add ${table}\ndelete ${table}\n`, dieWithParent: true });
+      const stdin = tables.map((table) => `add ${table}\ndelete ${table}\n`).join('');
+      await must(['nft', '-f', '-'], { stdin, dieWithParent: true });
       await unrouteGate(instance);
     },
   };
