@@ -81,3 +81,29 @@ test('contents that are removed while an import names them are brought once more
   }
   expect(results.flat().some(({ outcome }) => outcome === 'imported')).toBe(true);
 });
+
+test('an import waits for no slow disk that is looked through meanwhile, and loses nothing of what it names', async () => {
+  await openDataset(kit.db, systemOp(), 'slow', {});
+  await importSamples(kit, systemOp(), 'slow', [harbor('first')]);
+  const [stray, named] = [await kit.blobs.put('stray'), await kit.blobs.put('named late')];
+  let go = () => {};
+  let isReading = false;
+  const slow: Blobs = {
+    ...kit.blobs,
+    async read(content) {
+      isReading = true;
+      await new Promise<void>((resolve) => (go = resolve));
+      return kit.blobs.read(content);
+    },
+  };
+  const late = systemOp(new Date(Date.now() + 2 * 86_400_000));
+  let removed: number | undefined;
+  const sweep = removeUnused({ db: kit.db, blobs: slow }, late).then((count) => (removed = count));
+  await expect.poll(() => isReading).toBe(true);
+  const files = [...harborFiles(), file('tests/late', 'named late')];
+  const results = await importSamples(kit, systemOp(), 'slow', [harbor('second', files)]);
+  expect(results).toMatchObject([{ outcome: 'imported' }]);
+  await expect.poll(() => (go(), removed)).toBe(1);
+  await sweep;
+  expect([await kit.blobs.has(stray), await kit.blobs.has(named)]).toEqual([false, true]);
+}, 10_000);

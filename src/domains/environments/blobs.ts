@@ -25,8 +25,10 @@ export type Blobs = {
   bytesOf(sha256: Sha256): Promise<number | undefined>;
   read(sha256: Sha256): Promise<Buffer>;
   stream(sha256: Sha256): Readable;
-  /** Removes contents that came before a time and are not among those that are used; answers how many. */
-  removeOthers(used: ReadonlySet<Sha256>, before: Date): Promise<number>;
+  /** The contents that came before a time. */
+  cameBefore(time: Date): Promise<Sha256[]>;
+  /** Removes those of some contents that still are of before a time; answers how many. */
+  remove(contents: readonly Sha256[], before: Date): Promise<number>;
   /** Removes what imports that died have left before a time; answers how many. */
   removeDrafts(before: Date): Promise<number>;
 };
@@ -37,6 +39,9 @@ export function openBlobs(dir: string): Blobs {
     return join(dir, sha256.slice(0, FOLDER_DIGITS), sha256);
   };
   const has = async (sha256: Sha256): Promise<boolean> => stat(pathOf(sha256)).then(() => true, absent);
+
+  const isOf = async (sha256: Sha256, before: Date): Promise<boolean> =>
+    stat(pathOf(sha256)).then(({ mtime }) => mtime <= before, absent);
 
   async function putStream(content: AsyncIterable<Uint8Array>): Promise<{ sha256: Sha256; bytes: number }> {
     const draft = join(dir, DRAFTS, randomBytes(12).toString('hex'));
@@ -70,25 +75,32 @@ export function openBlobs(dir: string): Blobs {
     bytesOf: (sha256) => stat(pathOf(sha256)).then(({ size }) => size, nowhere),
     read: (sha256) => readFile(pathOf(sha256)),
     stream: (sha256) => createReadStream(pathOf(sha256)),
-    async removeOthers(used, before) {
-      let removed = 0;
+    async cameBefore(time) {
+      const found: Sha256[] = [];
       for (const folder of (await readdir(dir).catch(noFolder)).filter((one) => one.length === FOLDER_DIGITS))
-        for (const sha256 of await readdir(join(dir, folder))) {
-          if (!HASH.test(sha256) || used.has(sha256) || (await stat(pathOf(sha256))).mtime > before) continue;
-          await rm(pathOf(sha256), { force: true });
-          removed++;
-        }
+        for (const sha256 of await readdir(join(dir, folder)))
+          if (HASH.test(sha256) && (await isOf(sha256, time))) found.push(sha256);
+      return found;
+    },
+    async remove(contents, before) {
+      let removed = 0;
+      for (const sha256 of contents) {
+        if (!(await isOf(sha256, before))) continue;
+        await rm(pathOf(sha256), { force: true });
+        removed++;
+      }
       return removed;
     },
-    async removeDrafts(before) {
-      const names = await readdir(join(dir, DRAFTS)).catch(noFolder);
-      const drafts = names.map((draft) => join(dir, DRAFTS, draft));
-      const isLeft = await Promise.all(drafts.map((draft) => stat(draft).then(({ mtime }) => mtime <= before, absent)));
-      const left = drafts.filter((_draft, index) => isLeft[index]);
-      await Promise.all(left.map((draft) => rm(draft, { force: true })));
-      return left.length;
-    },
+    removeDrafts: (before) => removeDrafts(join(dir, DRAFTS), before),
   };
+}
+
+async function removeDrafts(dir: string, before: Date): Promise<number> {
+  const drafts = (await readdir(dir).catch(noFolder)).map((draft) => join(dir, draft));
+  const isLeft = await Promise.all(drafts.map((draft) => stat(draft).then(({ mtime }) => mtime <= before, absent)));
+  const left = drafts.filter((_draft, index) => isLeft[index]);
+  await Promise.all(left.map((draft) => rm(draft, { force: true })));
+  return left.length;
 }
 
 async function write(path: string, content: AsyncIterable<Uint8Array>): Promise<{ sha256: Sha256; bytes: number }> {

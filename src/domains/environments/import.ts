@@ -76,6 +76,8 @@ export async function importSamples(
 const MAX_TRIES = 3;
 /** What was sent waits so long for the import that names it. */
 const UNUSED_LIVE_MS = DAY;
+/** Contents that are removed while imports wait. */
+const REMOVED_AT_ONCE = 100;
 
 type Order = { dataset: string; brought: Brought; label: string; trusted: boolean };
 
@@ -150,12 +152,41 @@ async function areThere(blobs: Blobs, trees: SampleTrees): Promise<boolean> {
   return true;
 }
 
-/** Removes contents that no version of a sample is made of, and that have waited a day for one; answers how many. */
-export const removeUnused = ({ db, blobs }: Pick<ImportDeps, 'db' | 'blobs'>, op: Op): Promise<number> =>
-  db.transact(async (tx) => {
-    await lockContents(tx, 'alone');
-    return blobs.removeOthers(await contentsOf(blobs, await treesInUse(tx)), after(op.now, -UNUSED_LIVE_MS));
-  });
+/**
+ * Removes contents that no version of a sample is made of, and that have waited a day for one; answers how many. No
+ * import waits while the disk is looked through, only for the removal of a few: each time what has been imported
+ * meanwhile is looked at first.
+ */
+export async function removeUnused({ db, blobs }: Pick<ImportDeps, 'db' | 'blobs'>, op: Op): Promise<number> {
+  const before = after(op.now, -UNUSED_LIVE_MS);
+  const old = await blobs.cameBefore(before);
+  const used = createUsed(blobs);
+  await used.add(await treesInUse(db));
+  const unused = old.filter((content) => !used.has(content));
+  let removed = 0;
+  for (let from = 0; from < unused.length; from += REMOVED_AT_ONCE)
+    removed += await db.transact(async (tx) => {
+      await lockContents(tx, 'alone');
+      await used.add(await treesInUse(tx));
+      const few = unused.slice(from, from + REMOVED_AT_ONCE).filter((content) => !used.has(content));
+      return blobs.remove(few, before);
+    });
+  return removed;
+}
+
+/** What trees are made of; each tree is read once. */
+function createUsed(blobs: Blobs) {
+  const trees = new Set<string>();
+  const contents = new Set<string>();
+  return {
+    has: (content: string): boolean => contents.has(content),
+    async add(more: readonly string[]): Promise<void> {
+      const fresh = more.filter((tree) => !trees.has(tree));
+      for (const content of await contentsOf(blobs, fresh)) contents.add(content);
+      for (const tree of fresh) trees.add(tree);
+    },
+  };
+}
 
 /** What to call a sample that could not be read. */
 function nameOf(brought: Brought): string {

@@ -44,7 +44,9 @@ export type Image = {
 /** The images that the server has by itself; no account may take their names. */
 export const BASE = 'base';
 export const BUILDER = 'builder';
-const TAKEN_NAMES: readonly string[] = [BASE, BUILDER, 'scratch', 'code-interpreter-v1'];
+/** Another name of the base; sandboxes of it have a port for running code, which the server itself answers. */
+export const INTERPRETER_TEMPLATE = 'code-interpreter-v1';
+const TAKEN_NAMES: readonly string[] = [BASE, BUILDER, 'scratch', INTERPRETER_TEMPLATE];
 
 const PINNED_BASE = /^base-[0-9a-f]{16}$/;
 /** Whether a key names a base image: today's, or the one of some day, to which a machine's disk belongs. */

@@ -12,6 +12,7 @@ import { fewAtOnce, request, upload, type ImageRequest, type ImageUpload } from 
 export {
   IMAGE_NAME,
   IMAGE_REFERENCE,
+  INTERPRETER_TEMPLATE,
   MAX_DOCKERFILE_LENGTH,
   MAX_IMAGE_NAME_LENGTH,
   MAX_IMAGE_REFERENCE_LENGTH,

@@ -16,8 +16,7 @@ export { defaultId, type CodeContext, type CodePlace } from './contexts.ts';
 export type { Cell, Execution, ExecutionNews } from './execution.ts';
 export { DEFAULT_LANGUAGE, languageNamed, type Language } from './kernels.ts';
 
-/** A name of the base image; sandboxes of it have a port for running code, which the server itself answers. */
-export const INTERPRETER_TEMPLATE = 'code-interpreter-v1';
+/** At which the server itself answers for sandboxes that run code. */
 export const INTERPRETER_PORT = 49_999;
 
 /** Code in contexts that remember. Each verb throws `conflict` where the machine does not run. */
