@@ -45,7 +45,7 @@ export async function onceOnly(
     await keep(db, request, reply, seal(replyKey, JSON.stringify(reply.body), request.key));
     return { ...reply, replayed: false };
   } catch (error) {
-    await release(db, request);
+    await release(db, request, now);
     throw error;
   }
 }
@@ -102,10 +102,12 @@ const keep = (db: Db, request: NamedRequest, reply: StoredReply, sealed: Buffer)
     sealed,
   ]);
 
-const release = (db: Db, request: NamedRequest) =>
-  db.query(`delete from idempotency_records where scope = $1 and key = $2 and status is null`, [
+/** Of this try alone: one that has taken it over meanwhile has the name for itself. */
+const release = (db: Db, request: NamedRequest, claimedAt: Date) =>
+  db.query(`delete from idempotency_records where scope = $1 and key = $2 and status is null and claimed_at = $3`, [
     request.scope,
     request.key,
+    claimedAt,
   ]);
 
 /** Removes replies that are no longer kept; a sweep of the platform calls it. */

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { uuidv7 } from '../../src/kernel/ids.ts';
 import { eventually } from '../tasks/world.ts';
 import { environmentsWorld, expectGone, type World } from './world.ts';
 
@@ -9,6 +10,24 @@ beforeAll(async () => {
   world = await environmentsWorld();
 }, 900_000);
 afterAll(() => world.close());
+
+test('a session that cannot be billed keeps no other from being billed and ended', async () => {
+  const [bad, account] = [await world.account(), await world.account()];
+  const broken = await world.ready(bad, SLOTS);
+  const good = await world.ready(account, SLOTS, { ttlMinutes: 2 });
+  // Whoever pays for it has no wallet.
+  await world.db.query(`update env_sessions set account_id = $2 where id = $1`, [broken.id, uuidv7(new Date())]);
+  world.clock.advance(61_000);
+  await world.runDue();
+  const seen = () => world.environments.session(world.op(account), good.id);
+  await eventually(seen, ({ transfers }) => transfers === 2);
+  world.clock.advance(61_000);
+  await world.runDue();
+  expect(await expectGone(world, account, good.id)).toMatchObject({ state: 'terminated' });
+  await world.db.query(`update env_sessions set account_id = $2 where id = $1`, [broken.id, bad]);
+  await world.environments.close(world.op(bad), broken.id);
+  await expectGone(world, bad, broken.id);
+});
 
 test('a command and a verification that a stopping server had are carried on by the next one, with nothing lost', async () => {
   const account = await world.account();

@@ -153,6 +153,27 @@ describe('what is due to a node that is banned', () => {
     await expectSound(world);
   });
 
+  test('for a solution never reaches its wallet, also where the ban comes while the award is paid', async () => {
+    const [creator, solver, reporter] = [
+      await registerNode(world),
+      await registerNode(world),
+      await registerNode(world),
+    ];
+    const purse = await purseOf(solver);
+    const wish = { title: 'Summarise papers', description: 'A table with one row for each paper.', reward_tck: 20 };
+    const path = `/v1/bounties/${must(await creator.call('POST', '/v1/bounties', wish)).bounty_id}`;
+    const made = must(await solver.call('POST', `${path}/submissions`, { content: 'Here is the table.' }));
+    const free = await vaultOccupied();
+    const awarding = creator.call('POST', `${path}/award`, { submission_id: made.submission_id });
+    await waiting(1);
+    const banning = ban(solver, reporter);
+    await waiting(2);
+    await free();
+    const [awarded] = await Promise.all([awarding, banning]);
+    expect([awarded.status, await purse()]).toEqual([200, 0]);
+    await expectSound(world);
+  });
+
   test('is not called overdue on the dashboard', async () => {
     const trades = [await delivered(world), await ordered(world)] as const;
     await ban(trades[0].seller);

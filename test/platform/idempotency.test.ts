@@ -73,6 +73,22 @@ describe('a request named by its caller', () => {
     expect(seeds[1]).toBe(seeds[0]);
   });
 
+  test('that fails after it was taken over leaves the name to who has taken it over', async () => {
+    const [begun, failing] = [Promise.withResolvers<void>(), Promise.withResolvers<never>()];
+    const slow = request(named('j'), NOON, () => (begun.resolve(), failing.promise));
+    await begun.promise;
+    const [taken, done] = [Promise.withResolvers<void>(), Promise.withResolvers<{ status: number; body: unknown }>()];
+    const second = request(named('j'), after(NOON, HOUR), () => (taken.resolve(), done.promise));
+    await taken.promise;
+    failing.reject(new Error('too late'));
+    await expect(slow).rejects.toThrow('too late');
+    const other = named('j', { content: 'POST /things {"x":1}' });
+    await expect(request(other, after(NOON, HOUR))).rejects.toMatchObject({ code: 'conflict' });
+    done.resolve({ status: 201, body: 'second' });
+    await second;
+    expect(await request(named('j'), after(NOON, HOUR))).toEqual({ status: 201, body: 'second', replayed: true });
+  });
+
   test('gives its reply only to the credential that made it', async () => {
     await request(named('g'));
     await expect(request(named('g', { secret: 'another key' }))).rejects.toMatchObject({ code: 'conflict' });

@@ -240,6 +240,30 @@ describe('a resume', () => {
   });
 });
 
+describe('a pause', () => {
+  test('whose machine cannot be frozen ends in a stop, so that nothing runs on unpaid', async () => {
+    const owner = await account(834n); // a minute
+    const { id } = await started(owner, { lifecycle: { onTimeout: 'pause' } });
+    clock.advance(MINUTE);
+    const broken = world.over({
+      machines: { pause: () => Promise.reject(new AppError('conflict', 'The machine could not be paused.')) },
+    });
+    await broken.tick(world.system());
+    expect(await world.sandboxes.get(op(owner), id)).toMatchObject({
+      state: 'paused',
+      pausedBy: 'money',
+      ready: false,
+    });
+    expect(await machines()).toEqual(['running']);
+    await world.abandon();
+    await broken.tick(world.system());
+    expect(await machines()).toEqual(['remains']);
+    const { state, keptMemory, ready } = await world.sandboxes.get(op(owner), id);
+    expect({ state, keptMemory, ready }).toEqual({ state: 'paused', keptMemory: false, ready: true });
+    expect(await world.available(owner)).toBe(0n);
+  });
+});
+
 describe('a fork that dies', () => {
   test('as soon as its copy is there leaves a copy, and the sweep removes that', async () => {
     const owner = await account();

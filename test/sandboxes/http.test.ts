@@ -195,6 +195,18 @@ describe('rest', () => {
     await call('POST', at(`/runs/${run.pid}/signal`), { signal: 'KILL' });
   });
 
+  test('ends once under an Idempotency-Key, and is paid for once', async () => {
+    const key = { 'idempotency-key': 'wake' };
+    await call('POST', at('/pause'));
+    const woken = await call('POST', at('/resume'), {}, key);
+    await call('POST', at('/pause'));
+    const again = await call('POST', at('/resume'), {}, key);
+    expect(again).toMatchObject({ status: 200, body: woken.body });
+    expect(again.headers.get('idempotent-replayed')).toBe('true');
+    expect((await call('GET', at(''))).body).toMatchObject({ status: 'paused' });
+    expect((await call('POST', at('/resume'))).body).toMatchObject({ status: 'running' });
+  });
+
   test('without memory keeps the disk alone', async () => {
     await sh('echo kept > kept');
     await call('POST', at('/runs'), { command: 'sleep 600' });

@@ -52,6 +52,7 @@ export const sandboxRestRoutes = ({ sandboxes, publicUrl }: SandboxDomains): Rou
     description: `One that runs lives at least as long as is asked for. ${EXTENSION}`,
     access: 'account',
     scopes: WRITE,
+    idempotent: true,
     params: IdParams,
     body: ResumeBody,
     fails: ['conflict', 'unaffordable', 'at_capacity'],

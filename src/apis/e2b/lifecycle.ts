@@ -33,6 +33,7 @@ const connectRoute = (domains: LifecycleDomains, path: string): Route =>
     path,
     summary: 'Connect to a sandbox',
     description: 'Lets it live at least so long from now, and wakes it where it is paused.',
+    idempotent: true,
     body: z.object({
       timeout: Timeout.default(DEFAULT_TIMEOUT_SECONDS),
       memory: z.boolean().default(true).meta({ description: 'False starts a paused one from its disk.' }),
@@ -57,6 +58,7 @@ const resumeRoute = (domains: LifecycleDomains): Route =>
     path: '/e2b/api/sandboxes/:sandboxID/resume',
     summary: 'Resume a paused sandbox',
     description: 'The older spelling of connect.',
+    idempotent: true,
     body: z.object({
       timeout: Timeout.default(OLD_TIMEOUT_SECONDS),
       autoPause: z.boolean().optional().meta({ description: 'Ignored: what was said at its creation holds.' }),

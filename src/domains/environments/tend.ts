@@ -18,12 +18,26 @@ const START_AGAIN_MS = 30 * SECOND;
 /** By then no start is under way that could make a machine once more. */
 const REMOVE_AGAIN_MS = 6 * MINUTE;
 
-/** Starts what waits, takes money that is due and ends sessions whose time is over; answers how many. */
+/**
+ * Starts what waits, takes money that is due and ends sessions whose time is over; answers how many. One that fails is left
+ * for the next turn and stops no other.
+ */
 export async function tend(world: EnvironmentsWorld, op: Op): Promise<number> {
   let done = 0;
-  for (const id of await dueToStart(world.db, op.now, BATCH)) done += (await nudge(world, op, id)) ? 1 : 0;
-  for (const id of await dueToTend(world.db, op.now, BATCH)) done += (await tendOne(world, op, id)) ? 1 : 0;
+  for (const id of await dueToStart(world.db, op.now, BATCH)) done += await oneOfMany(world, op, id, nudge);
+  for (const id of await dueToTend(world.db, op.now, BATCH)) done += await oneOfMany(world, op, id, tendOne);
   return done;
+}
+
+type Tending = (world: EnvironmentsWorld, op: Op, id: SessionId) => Promise<boolean>;
+
+async function oneOfMany(world: EnvironmentsWorld, op: Op, id: SessionId, work: Tending): Promise<number> {
+  try {
+    return (await work(world, op, id)) ? 1 : 0;
+  } catch (error) {
+    world.log.warn({ sessionId: id, err: error }, 'what was due for a session could not be done yet');
+    return 0;
+  }
 }
 
 /** Machines that a job did not remove. */

@@ -8,6 +8,7 @@ import { followFacts, type Fact } from '../../platform/outbox.ts';
 import { ABANDONED_AFTER_MS } from './begin.ts';
 import { available, pay } from './billing.ts';
 import { endWithin, removeMachine } from './end.ts';
+import { tell } from './facts.ts';
 import { followMachine } from './follow.ts';
 import { abandonedForks } from './fork-store.ts';
 import { keepsMemory, MAX_PAUSED_MS } from './keep.ts';
@@ -161,7 +162,12 @@ async function tidyUp(world: SandboxesWorld, op: Op): Promise<number> {
 
 async function settleOne(world: SandboxesWorld, op: Op, kept: Kept): Promise<void> {
   if (kept.state === 'destroyed') return removeMachine(world, op, kept);
-  if (kept.moving) return await carryOut(world, op, kept).catch((error) => cannotWake(world, op, kept, error));
+  const { moving, keptMemory } = kept;
+  if (moving === 'resuming')
+    return await carryOut(world, op, kept).catch((error) => cannotWake(world, op, kept, error));
+  if (moving && keptMemory)
+    return await carryOut(world, op, kept).catch((error) => cannotFreeze(world, op, kept, error));
+  if (moving) return await carryOut(world, op, kept);
   if (kept.state !== 'starting') return;
   await world.db.transact((tx) => forgetStarting(tx, kept.id, kept.machineId));
   await world.machines.destroy(steadfast(op), kept.machineId);
@@ -169,11 +175,29 @@ async function settleOne(world: SandboxesWorld, op: Op, kept: Kept): Promise<voi
 
 /** It runs only in our books: it rests again, and what was paid for its waking is given back. */
 async function cannotWake(world: SandboxesWorld, op: Op, kept: Kept, error: unknown): Promise<void> {
-  if (kept.moving !== 'resuming' || !kept.meter.runningSince) throw error;
+  if (!kept.meter.runningSince) throw error;
   notYet(world, kept, error);
   const by = kept.lifecycle.autoResume ? 'timeout' : 'request';
   const resting: Kept = { ...kept, state: 'paused', pausedAt: kept.meter.runningSince, pausedBy: by };
   await layDown(world, op, resting, kept);
+}
+
+/** It costs nothing any more, so it does not run on: its disk is kept, and that its processes are not is told. */
+async function cannotFreeze(world: SandboxesWorld, op: Op, kept: Kept, error: unknown): Promise<void> {
+  notYet(world, kept, error);
+  await world.machines.stop(steadfast(op), kept.machineId);
+  await world.db.transact(async (tx) => {
+    const now = await lockSandbox(tx, kept.id);
+    if (now?.state !== 'paused' || now.moving !== 'pausing') return;
+    await saveSandbox(tx, { ...now, keptMemory: false, moving: undefined });
+    const reason = 'its processes could not be frozen';
+    await tell(tx, op, 'sandbox.paused', now, {
+      by: now.pausedBy,
+      keptMemory: false,
+      usedMs: now.meter.usedMs,
+      reason,
+    });
+  });
 }
 
 const notYet = (world: SandboxesWorld, { id }: Kept, error: unknown): void =>

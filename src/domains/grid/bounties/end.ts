@@ -11,7 +11,7 @@ import type { Node } from '../nodes/node.ts';
 import { findNode } from '../nodes/store.ts';
 import { isBanned } from '../reputation/cri.ts';
 import { addConfiscated } from '../reputation/report-store.ts';
-import { lockNode } from '../reputation/store.ts';
+import { keepFromBan, lockNode } from '../reputation/store.ts';
 import type { GridWorld, NodeOp } from '../world.ts';
 import type { Bounty, Submission } from './bounty.ts';
 import { lockOwn } from './policy.ts';
@@ -45,6 +45,7 @@ export function award({ db, ledger }: GridWorld, op: NodeOp, reference: string, 
     if (op.seed && bounty.winnerSubmissionId === submission.id) return awardOf(bounty, submission, bounty.endedAt);
     if (bounty.state !== 'open') throw notOpen();
     if (submission.state !== 'pending') throw new AppError('invalid', 'Submission is not pending');
+    await keepFromBan(tx, submission.solverId);
     const winner = await findNode(tx, submission.solverId);
     if (!winner?.active) throw new AppError('invalid', 'The solver of this submission is not active any more');
     const end = { state: 'awarded', winnerId: winner.id, submissionId: submission.id } as const;

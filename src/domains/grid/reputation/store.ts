@@ -93,6 +93,11 @@ export async function lockNode(tx: Tx, id: NodeId): Promise<{ active: boolean; s
   return row;
 }
 
+/** Has a ban of this node wait until the transaction ends, as one does who pays it. Whoever spends does not wait. */
+export async function keepFromBan(tx: Tx, id: NodeId): Promise<void> {
+  await tx.query(`select from grid_nodes where id = $1 for key share`, [id]);
+}
+
 export type Ranked = { id: NodeId; spent: Tck; cri: number; genesis: boolean };
 
 // The level of a node, so that who has come far stands before who has only spent much.
