@@ -19,10 +19,24 @@ const MAX_REQUESTS = 8;
 const HEAD_BYTES = 8;
 const KEPT = 16_384;
 const TOO_MANY = 300;
+/** A word longer than a whole request may be. */
+const TOO_LONG = 1_100_000;
 /** Whoever a changed byte makes it run, it may do nothing on the host. */
 const NOBODY = '64999';
 
-const TEXTS = ['', '0', '-1', '--', '%s%n', '/', '..', 'x'.repeat(300), '\u00E9\u0001\u007F', 'y'.repeat(20_000)];
+const TEXTS = [
+  '',
+  '0',
+  '-1',
+  '--',
+  '%s%n',
+  '/',
+  '..',
+  'x'.repeat(300),
+  '\u00E9\u0001\u007F',
+  'y'.repeat(20_000),
+  'z'.repeat(TOO_LONG),
+];
 
 /** Commands that make sense, of which the others are made; each ends by itself, but for the last. */
 const commandsOf = (own: string, directory: string): readonly (readonly string[])[] => [
