@@ -32,29 +32,23 @@ static int fail(const char *about) {
   return -1;
 }
 
-/* The loop device of a file, open, with its name in `name`; -1 where there is none. The kernel frees it at last use. */
+/*
+ * The loop device of a file, open, with its name in `name`; -1 where there is none. The kernel frees it at last use. What
+ * else is open of it ends with this program.
+ */
 static int loop_of(int image, const char *file, char name[LOOP_NAME_BYTES]) {
   struct loop_config config = {.fd = (uint32_t)image, .info.lo_flags = LO_FLAGS_AUTOCLEAR};
   strncpy((char *)config.info.lo_file_name, file, LO_NAME_SIZE - 1);
-  int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), device = -1;
-  while (control >= 0 && device < 0) {
-    int number = ioctl(control, LOOP_CTL_GET_FREE);
-    if (number < 0) break;
+  int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), number;
+  while (control >= 0 && (number = ioctl(control, LOOP_CTL_GET_FREE)) >= 0) {
     snprintf(name, LOOP_NAME_BYTES, "/dev/loop%d", number);
-    device = open(name, O_RDWR | O_CLOEXEC);
-    if (device < 0) break;
-    if (ioctl(device, LOOP_CONFIGURE, &config) == 0) break;
-    int error = errno;
+    int device = open(name, O_RDWR | O_CLOEXEC);
+    if (device < 0 || ioctl(device, LOOP_CONFIGURE, &config) == 0) return device;
+    /* Another machine that begins now may have been given the same one. */
+    if (errno != EBUSY) break;
     close(device);
-    device = -1;
-    errno = error;
-    /* Another machine that begins now was given the same one. */
-    if (error != EBUSY) break;
   }
-  int error = errno;
-  if (control >= 0) close(control);
-  errno = error;
-  return device;
+  return -1;
 }
 
 /*
@@ -164,7 +158,11 @@ int bound_watches(const char *process) {
 /* `ip` with a batch of commands as its input, in the network `space` where one is given. */
 static int run_ip(const char *batch, int space) {
   int ends[2], status;
-  if (pipe2(ends, O_CLOEXEC) != 0) return fail("ip");
+  size_t length = strlen(batch);
+  if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return fail("ip");
+  /* A batch is far smaller than what a pipe holds. */
+  if (write(ends[1], batch, length) != (ssize_t)length) return fail("ip");
+  close(ends[1]);
   pid_t child = fork();
   if (child == 0) {
     if (space >= 0 && setns(space, CLONE_NEWNET) != 0) _exit(complain("network"));
@@ -173,12 +171,8 @@ static int run_ip(const char *batch, int space) {
     _exit(complain("ip"));
   }
   close(ends[0]);
-  /* A batch is far smaller than what a pipe holds. Where `ip` is gone already, its status tells. */
-  ssize_t written = child < 0 ? -1 : write(ends[1], batch, strlen(batch));
-  close(ends[1]);
   if (child < 0) return fail("fork");
-  if (waitpid(child, &status, 0) != child || status != 0) return -1;
-  return written == (ssize_t)strlen(batch) ? 0 : fail("ip");
+  return waitpid(child, &status, 0) == child && status == 0 ? 0 : -1;
 }
 
 int link_machine(const char *process, const char *on_host, const char *in_machine) {

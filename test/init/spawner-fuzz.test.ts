@@ -5,21 +5,38 @@ import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { run } from '../../src/platform/run.ts';
+import { run, type CommandFailed } from '../../src/platform/run.ts';
+import { openSpawner } from '../../src/platform/spawner.ts';
 import { BUILDS } from './machine.ts';
 import { damaged, pause, pick, randomOf, strings, type Random } from './random.ts';
 
 const SEEDS = [13, 29, 43];
 const SEED_MS = 1_800;
 const AT_ONCE = 6;
+/** More than run at a time. */
+const COMMANDS_AT_ONCE = 300;
 const MAX_REQUESTS = 8;
 const HEAD_BYTES = 8;
 const KEPT = 16_384;
 const TOO_MANY = 300;
+/** A word longer than a whole request may be. */
+const TOO_LONG = 1_100_000;
 /** Whoever a changed byte makes it run, it may do nothing on the host. */
 const NOBODY = '64999';
 
-const TEXTS = ['', '0', '-1', '--', '%s%n', '/', '..', 'x'.repeat(300), '\u00E9\u0001\u007F', 'y'.repeat(20_000)];
+const TEXTS = [
+  '',
+  '0',
+  '-1',
+  '--',
+  '%s%n',
+  '/',
+  '..',
+  'x'.repeat(300),
+  '\u00E9\u0001\u007F',
+  'y'.repeat(20_000),
+  'z'.repeat(TOO_LONG),
+];
 
 /** Commands that make sense, of which the others are made; each ends by itself, but for the last. */
 const commandsOf = (own: string, directory: string): readonly (readonly string[])[] => [
@@ -35,6 +52,23 @@ const commandsOf = (own: string, directory: string): readonly (readonly string[]
   [own, 'listen', join(directory, 'socket'), '--', 'true'],
   ['sleep', '1000'],
 ];
+
+/** Commands that are whole, and how each ends unless it is ended: the last only then. */
+const ENDINGS: readonly (readonly [words: readonly string[], ending: string])[] = [
+  [['true'], 'well'],
+  [['/bin/sh', '-c', 'echo out; echo err >&2; exit 3'], '3 out\nerr\n'],
+  [['/bin/sh', '-c', 'head -c 100000 /dev/zero | tr "\\0" x; exit 4'], `4 ${'x'.repeat(KEPT)}`],
+  [['/no/such/program'], '127 init: /no/such/program: No such file or directory\n'],
+  [Array.from({ length: TOO_MANY }, () => 'true'), '127 Argument list too long'],
+  [['sleep', '1000'], 'aborted'],
+];
+
+const endingOf = (work: Promise<void>): Promise<string> =>
+  work.then(
+    () => 'well',
+    ({ result }: CommandFailed) =>
+      result.kind === 'exited' ? `${result.exitCode} ${result.stderr.toString()}` : result.kind,
+  );
 
 type Made = { bytes: Buffer; started: Set<number> };
 
@@ -139,5 +173,24 @@ describe('what runs our commands, told anything at all', () => {
     await expect.poll(left, { timeout: 5_000 }).toBe('');
     const reports = (await readdir(directory)).filter((name) => name.startsWith('report'));
     expect(await Promise.all(reports.map((name) => readFile(join(directory, name), 'utf8')))).toEqual([]);
+  });
+
+  test.each(SEEDS)('tells the server of each command how it ended, or that it was ended (seed %i)', async (seed) => {
+    const random = randomOf(seed);
+    const until = performance.now() + SEED_MS;
+    const spawner = openSpawner(own);
+    const talk = async () => {
+      while (performance.now() < until) {
+        const [words, ending] = pick(random, ENDINGS);
+        const abort = new AbortController();
+        const ended = endingOf(spawner.must([...words], { signal: abort.signal }));
+        const isEnded = ending === 'aborted' || random(4) === 0;
+        if (isEnded) await pause(random(40));
+        if (isEnded) abort.abort();
+        expect(isEnded ? [ending, 'aborted'] : [ending]).toContain(await ended);
+      }
+    };
+    await Promise.all(Array.from({ length: COMMANDS_AT_ONCE }, talk));
+    spawner.close();
   });
 });

@@ -166,6 +166,8 @@ describe.each(BUILDS)('what runs our commands, $build', ({ program }) => {
     process.kill(parent, 'SIGKILL');
     expect((await failureOf(ended)).said).toBe('what runs our commands has ended');
     await isGone(pid);
+    // What it had begun itself is for whoever finds the machine.
+    process.kill(-pid, 'SIGKILL');
     await spawner.must(['true'], { signal: never() });
   });
 
