@@ -57,7 +57,7 @@ test('a command and a verification that a stopping server had are carried on by 
   expect(left).toEqual([]);
 });
 
-test('a session whose machine is gone ends as an error, and its command as a failure of the platform', async () => {
+test('a session whose machine is gone ended with it, as an error, and its command as a failure of the platform', async () => {
   const account = await world.account();
   const session = await world.ready(account, SLOTS);
   const begun = await world.environments.exec(world.op(account), session.id, {
@@ -66,6 +66,7 @@ test('a session whose machine is gone ends as an error, and its command as a fai
   });
   const seen = () => world.environments.interaction(world.op(account), session.id, begun.id);
   await eventually(seen, ({ startedAt }) => startedAt !== undefined);
+  await world.machines.takeSamples(world.system());
   await world.machines.destroy(world.system(), session.machineId);
   expect(await eventually(seen, ({ exitCode }) => exitCode !== undefined)).toMatchObject({
     exitCode: -1000,
@@ -77,7 +78,10 @@ test('a session whose machine is gone ends as an error, and its command as a fai
     () => world.environments.session(world.op(account), session.id),
     ({ state }) => state === 'error',
   );
-  expect(await expectGone(world, account, session.id)).toMatchObject({ error: { code: 'machine_lost' } });
+  const gone = await expectGone(world, account, session.id);
+  expect(gone).toMatchObject({ error: { code: 'machine_lost' } });
+  // Nobody pays for the minute in which nobody looked.
+  expect(gone.endedAt?.getTime()).toBeLessThan(world.clock.now().getTime() - 60_000);
 });
 
 test('a session that is closed while it is being created leaves no machine', async () => {

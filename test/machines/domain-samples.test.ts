@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Usage } from '../../src/domains/machines/index.ts';
-import { HOUR, SECOND } from '../../src/kernel/time.ts';
+import { DAY, HOUR, SECOND } from '../../src/kernel/time.ts';
 import { listedWorld } from './listed-world.ts';
 
 const world = listedWorld();
@@ -39,4 +39,29 @@ test('what each running machine uses is noted every five seconds, and kept for a
   clock.ahead = HOUR + 7 * SECOND;
   expect(await machines.takeSamples(op())).toBe(0);
   expect(await machines.samples(op(), busy, everything())).toEqual([]);
+});
+
+test('a machine that is lost ran until it was last seen, and had used what it was seen to use, however late that is found', async () => {
+  const [lost, other] = [await started(), await started()];
+  const machines = over({
+    usage: async (id) => {
+      const usage = await world.driver.usage(id);
+      return usage && { ...usage, cpuSeconds: 7 };
+    },
+  });
+  clock.ahead = 20 * SECOND;
+  expect(await machines.takeSamples(op())).toBe(2);
+  // The host is down for a day, and one machine is not there any more when it is up again.
+  clock.ahead += DAY;
+  world.driver.present.delete(lost);
+  expect(await machines.takeSamples(op())).toBe(1);
+  await machines.setLease(op(), other, new Date(clock.now().getTime() + HOUR));
+  await machines.setLease(op(), lost, new Date(clock.now().getTime() + HOUR));
+  expect((await machines.sweep(op())).removed).toEqual([lost]);
+  const [last] = (await world.facts(lost)).slice(-1);
+  expect(last).toMatchObject({ type: 'machine.destroyed', data: { reason: 'lost', cpuSeconds: 7 } });
+  const ranMs = Number(last?.data['runningMs']);
+  expect(ranMs).toBeGreaterThan(19 * SECOND);
+  expect(ranMs).toBeLessThan(60 * SECOND);
+  expect(Date.parse(String(last?.data['seenAt']))).toBeLessThan(clock.now().getTime() - DAY + 60 * SECOND);
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Machines } from '../../src/domains/machines/index.ts';
 import { AppError } from '../../src/kernel/errors.ts';
-import { MINUTE, SECOND } from '../../src/kernel/time.ts';
+import { HOUR, MINUTE, SECOND } from '../../src/kernel/time.ts';
 import { sandboxWorld } from './world.ts';
 
 /** On a busy host things take their time. */
@@ -173,6 +173,19 @@ describe('a machine that is lost', () => {
       expect((await world.facts(id)).at(-1)).toBe('sandbox.destroyed');
     },
   );
+});
+
+test('a sandbox whose host was down for hours pays until it was last seen, and its owner has the rest back', async () => {
+  const owner = await account();
+  const { code, machineId } = await started(owner, { timeoutMs: 6 * HOUR });
+  clock.advance(12 * SECOND);
+  await world.machines.takeSamples(world.system());
+  clock.advance(3 * HOUR);
+  world.driver.present.delete(machineId);
+  await world.sandboxes.tick(world.system());
+  const left = async () => (await sweep(), world.sandboxes.byCode(code));
+  await expect.poll(left, PATIENT).toBeUndefined();
+  expect(1_000_000n - (await world.available(owner))).toBe(167n); // twelve seconds of five cents an hour
 });
 
 describe('a sweep', () => {

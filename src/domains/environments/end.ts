@@ -26,7 +26,7 @@ export async function end(
   if (!session || hasEnded(session) || (only !== undefined && session.state !== only)) return undefined;
   assert(mayBecome(session.state, ending.state), `a ${session.state} session cannot become ${ending.state}`);
   // Nobody pays for the time between the end of a session's time and the moment in which it is noticed.
-  const at = op.now < session.expiresAt ? op.now : session.expiresAt;
+  const at = earliest(op.now, session.expiresAt, ending.until ?? op.now);
   const settled = session.meter.runningSince ? await settle(ledger, tx, op, session, at) : session;
   await writeEnd(tx, settled, { state: ending.state, at, error: ending.error });
   await endPending(tx, id, ENDS.sessionOver(), op.now);
@@ -34,3 +34,5 @@ export async function end(
   await tell(tx, op, 'session.ended', session, { state: ending.state, reason: ending.error?.code ?? null });
   return { ...settled, state: ending.state, endedAt: at, error: ending.error };
 }
+
+const earliest = (...times: Date[]): Date => new Date(Math.min(...times.map((time) => time.getTime())));

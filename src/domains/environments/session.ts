@@ -53,7 +53,8 @@ const NEXT: Record<SessionState, readonly SessionState[]> = {
 export const mayBecome = (from: SessionState, to: SessionState): boolean => NEXT[from].includes(to);
 export const hasEnded = ({ state }: Pick<Session, 'state'>): boolean => NEXT[state].length === 0;
 
-export type Ending = { state: EndState; error?: SessionError | undefined };
+/** `until`: when it ended, where that was before it is noticed. */
+export type Ending = { state: EndState; error?: SessionError | undefined; until?: Date | undefined };
 
 export const ENDINGS = {
   closed: (): Ending => ({ state: 'closed' }),
@@ -66,8 +67,9 @@ export const ENDINGS = {
     state,
     error: { code: 'insufficient_balance', message: 'The balance does not cover the next minute of the session' },
   }),
-  machineLost: (): Ending => ({
+  machineLost: (until: Date): Ending => ({
     state: 'error',
+    until,
     error: { code: 'machine_lost', message: 'The machine of the session has ended' },
   }),
   notStarted: (code: string, message: string): Ending => ({ state: 'error', error: { code, message } }),

@@ -64,11 +64,12 @@ const nudge = ({ db, jobs, ...world }: EnvironmentsWorld, op: Op, id: SessionId)
 async function tendOne(world: EnvironmentsWorld, op: Op, id: SessionId): Promise<boolean> {
   const seen = await findSession(world.db, id);
   const isLost = seen?.state === 'ready' && !(await machineRuns(world, op, seen));
+  const ranUntil = isLost ? await lastSeen(world, op, seen) : op.now;
   return world.db.transact(async (tx) => {
     const session = await lockSession(tx, id);
     if (session?.state !== 'ready') return false;
     if (session.expiresAt <= op.now) return ended(await end(world, tx, op, id, ENDINGS.expired(), 'ready'));
-    if (isLost) return ended(await end(world, tx, op, id, ENDINGS.machineLost(), 'ready'));
+    if (isLost) return ended(await end(world, tx, op, id, ENDINGS.machineLost(ranUntil), 'ready'));
     if (isIdle(session, op) && (await countPending(tx, id)) === 0)
       return ended(await end(world, tx, op, id, ENDINGS.idle(), 'ready'));
     return takeMoney(world, tx, op, session);
@@ -88,6 +89,13 @@ const machineRuns = ({ machines }: EnvironmentsWorld, op: Op, { machineId }: Ses
       return false;
     },
   );
+
+/** Nobody pays for the time in which the host was down. */
+async function lastSeen({ machines }: EnvironmentsWorld, op: Op, { machineId, meter }: Session): Promise<Date> {
+  if (!meter.runningSince) return op.now;
+  const seen = await machines.samples(op, machineId, { start: meter.runningSince, end: op.now }).catch(gone);
+  return seen?.at(-1)?.at ?? op.now;
+}
 
 async function takeMoney(world: EnvironmentsWorld, tx: Tx, op: Op, session: Session): Promise<boolean> {
   const due = periodsDue(session.meter, op.now);

@@ -44,12 +44,14 @@ export const pooled = (tx: Tx, op: Op, machine: Machine): Promise<void> =>
 export const ending = (tx: Tx, op: Op, machine: Machine): Promise<void> =>
   recordFact(tx, op, { type: 'machine.destroying', ...ofMachine(machine), data: { reason: machine.endReason } });
 
-export const destroyed = (tx: Tx, op: Op, machine: Machine): Promise<void> =>
+/** `seenAt`: when one that was lost was last seen running. */
+export const destroyed = (tx: Tx, op: Op, machine: Machine, seenAt: Date | undefined): Promise<void> =>
   recordFact(tx, op, {
     type: 'machine.destroyed',
     ...ofMachine(machine),
     data: {
       reason: machine.endReason,
+      seenAt: seenAt ?? null,
       ...meter(machine, { ...machine.usedBefore, cpuSeconds: machine.cpuSeconds ?? 0 }, machine.endedAt ?? op.now),
     },
   });

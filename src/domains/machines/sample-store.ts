@@ -85,6 +85,22 @@ export const samplesOf = async (
     )
   ).map(present);
 
+/** The last time that it was looked at while it ran, and what it had used by then. */
+export async function lastSampleOf(db: Db, id: MachineId): Promise<(Usage & { at: Date }) | undefined> {
+  const [row] = await db.query<SampleRow>(
+    `select * from machine_samples where machine_id = $1 order by at desc limit 1`,
+    [id],
+  );
+  return row && present(row);
+}
+
+/** The last one of a machine that runs stays: should it be lost, it tells until when it ran. */
 export async function forgetSamples(tx: Tx, before: Date): Promise<void> {
-  await tx.query(`delete from machine_samples where at < $1`, [before]);
+  await tx.query(
+    `delete from machine_samples s
+      where at < $1
+        and (exists (select from machine_samples later where later.machine_id = s.machine_id and later.at > s.at)
+             or not exists (select from machines m where m.id = s.machine_id and m.state in ('running', 'destroying')))`,
+    [before],
+  );
 }

@@ -239,7 +239,8 @@ export const markReady = async (
 
 /** What a machine has used in all, as far as it could be told. */
 export type Used = { cpuSeconds: number; networkReceivedBytes: number; networkSentBytes: number };
-export type Ending = { at: Date; reason: EndReason; used: Used };
+/** `ranUntil`: what it ran after that is not known, and not counted. */
+export type Ending = { at: Date; ranUntil: Date; reason: EndReason; used: Used };
 
 /** Undefined where it is already being destroyed, destroyed or unknown. */
 export const markDestroying = async (
@@ -251,19 +252,20 @@ export const markDestroying = async (
   only(
     await tx.query<MachineRow>(
       `update machines
-          set state = 'destroying', state_at = $2, end_reason = $3, cpu_seconds = $4,
+          set state = 'destroying', state_at = $8, end_reason = $3, cpu_seconds = $4,
               network_received_before = $5, network_sent_before = $6,
               ran_ms = ran_ms + ${SINCE_RUNNING}, running_since = null,
               busy_with = null, busy_token = null, busy_until = null
         where id = $1 and state = any($7) returning *`,
       [
         id,
-        ending.at,
+        ending.ranUntil,
         ending.reason,
         ending.used.cpuSeconds,
         ending.used.networkReceivedBytes,
         ending.used.networkSentBytes,
         from,
+        ending.at,
       ],
     ),
   );

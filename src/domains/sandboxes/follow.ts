@@ -22,7 +22,13 @@ export async function followMachine(world: SandboxesWorld, tx: Tx, op: Op, fact:
   if (fact.type === 'machine.resumed') return goOn(world, tx, { ...op, now: fact.at }, kept);
   // A sandbox whose machine is gone is over, and pays for no more than it had.
   if (kept.state === 'starting') return void (await forgetStarting(tx, kept.id, kept.machineId));
-  await endWithin(world, tx, op, kept, { until: fact.at, reason: 'lost' });
+  await endWithin(world, tx, op, kept, { until: lastSeenOf(kept, fact), reason: 'lost' });
+}
+
+/** Nobody pays for the time in which its host was down. */
+function lastSeenOf({ meter: { runningSince } }: Kept, fact: Fact): Date {
+  const seenAt = typeof fact.data['seenAt'] === 'string' ? new Date(fact.data['seenAt']) : fact.at;
+  return runningSince && seenAt >= runningSince ? seenAt : fact.at;
 }
 
 /** Its machine was frozen for the sake of the host: nobody pays for that. */
