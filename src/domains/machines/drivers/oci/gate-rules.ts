@@ -6,6 +6,8 @@ import { groupOf, MACHINE_NET } from './network.ts';
 /** Below the ports that the kernel gives out by itself. */
 const FIRST_PORT = 20_000;
 const PORTS = 12_000;
+/** Of the rule that leads to the gate; the kernel's own for its main table has 32766. */
+const RULE_PREFERENCE = '1000';
 
 /** Where the gate of an instance listens: an address of the loopback and a port that nobody else is likely to have. */
 export function gateOf(instance: string): { host: string; port: number } {
@@ -46,13 +48,14 @@ export async function routeToGate(instance: string, isNeeded: boolean): Promise<
   const table = String(markOf(instance));
   await must(['ip', 'route', 'replace', 'throw', MACHINE_NET, 'table', table]);
   await must(['ip', 'route', 'replace', 'local', 'default', 'dev', 'lo', 'table', table]);
-  // Of the same rule there is one: a second is refused, and that is well.
-  const known = await must(['ip', 'rule', 'show', 'fwmark', table]);
-  if (known.trim() === '') await run(['ip', 'rule', 'add', 'fwmark', table, 'lookup', table]);
+  // Of the same rule with the same preference there is one: a second is refused, and that is well.
+  await run(['ip', 'rule', 'add', ...ruleOf(table)]);
 }
+
+const ruleOf = (table: string): string[] => ['pref', RULE_PREFERENCE, 'fwmark', table, 'lookup', table];
 
 export async function unrouteGate(instance: string): Promise<void> {
   const table = String(markOf(instance));
-  await run(['ip', 'rule', 'delete', 'fwmark', table, 'lookup', table]);
+  await run(['ip', 'rule', 'delete', ...ruleOf(table)]);
   await run(['ip', 'route', 'flush', 'table', table]);
 }
