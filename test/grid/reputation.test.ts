@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createVerify } from 'node:crypto';
 import { criOf } from '../../src/domains/grid/reputation/cri.ts';
 import { levelOf, LEVELS, progressOf } from '../../src/domains/grid/reputation/levels.ts';
+import { LEADERS } from '../../src/domains/grid/reputation/store.ts';
 import type { Standing } from '../../src/domains/grid/escrow/standing-store.ts';
 import { tck } from '../../src/kernel/money.ts';
 import { after, DAY, HOUR, MINUTE } from '../../src/kernel/time.ts';
@@ -117,6 +118,16 @@ describe('over HTTP', () => {
   test('a certificate opens nothing', async () => {
     const { body } = await world.call('GET', `/v1/nodes/${node.id}/cri/certificate`);
     expect((await world.call('GET', '/v1/node/me', { key: body.certificate })).status).toBe(401);
+  });
+
+  test('leaders are read in their order, and no more of them than are shown', async () => {
+    const plan = await world.db.transact(async (tx) => {
+      for (const way of ['seqscan', 'bitmapscan', 'sort']) await tx.query(`set local enable_${way} = off`);
+      return await tx.query<{ 'QUERY PLAN': string }>(`explain ${LEADERS.replace('$1', '20').replace('$2', '0')}`);
+    });
+    const text = plan.map((line) => line['QUERY PLAN']).join('\n');
+    expect(text).toContain('Index Scan using grid_nodes_by_rank');
+    expect(text).not.toContain('Sort');
   });
 
   test('leaders are ordered by level and by what they have spent', async () => {

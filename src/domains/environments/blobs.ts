@@ -77,9 +77,7 @@ export function openBlobs(dir: string): Blobs {
     stream: (sha256) => createReadStream(pathOf(sha256)),
     async cameBefore(time) {
       const found: Sha256[] = [];
-      for (const folder of (await readdir(dir).catch(noFolder)).filter((one) => one.length === FOLDER_DIGITS))
-        for (const sha256 of await readdir(join(dir, folder)))
-          if (HASH.test(sha256) && (await isOf(sha256, time))) found.push(sha256);
+      for (const sha256 of await namesIn(dir)) if (await isOf(sha256, time)) found.push(sha256);
       return found;
     },
     async remove(contents, before) {
@@ -93,6 +91,12 @@ export function openBlobs(dir: string): Blobs {
     },
     removeDrafts: (before) => removeDrafts(join(dir, DRAFTS), before),
   };
+}
+
+async function namesIn(dir: string): Promise<Sha256[]> {
+  const folders = (await readdir(dir).catch(noFolder)).filter((one) => one.length === FOLDER_DIGITS);
+  const names = await Promise.all(folders.map((folder) => readdir(join(dir, folder))));
+  return names.flat().filter((name) => HASH.test(name));
 }
 
 async function removeDrafts(dir: string, before: Date): Promise<number> {

@@ -100,21 +100,21 @@ export async function keepFromBan(tx: Tx, id: NodeId): Promise<void> {
 
 export type Ranked = { id: NodeId; spent: Tck; cri: number; genesis: boolean };
 
-// The level of a node, so that who has come far stands before who has only spent much.
+// The level of a node, so that who has come far stands before who has only spent much. An index has it word for word.
 const LEVEL = `case ${LEVELS.toReversed()
   .map(({ id, spent, cri }) => `when spent >= ${spent} and cri >= ${cri} then ${id}`)
   .join(' ')} else 0 end`;
+
+export const LEADERS = `
+select id, spent, cri, genesis_rank is not null as genesis
+  from grid_nodes where active and not sandbox
+ order by ${LEVEL} desc, spent desc, seq limit $1 offset $2`;
 
 export async function leaders(
   db: Db,
   { limit, offset }: { limit: number; offset: number },
 ): Promise<{ rows: Ranked[]; total: number }> {
-  const rows = await db.query<{ id: NodeId; spent: bigint; cri: string; genesis: boolean }>(
-    `select id, spent, cri, genesis_rank is not null as genesis
-       from grid_nodes where active and not sandbox
-      order by ${LEVEL} desc, spent desc, seq limit $1 offset $2`,
-    [limit, offset],
-  );
+  const rows = await db.query<{ id: NodeId; spent: bigint; cri: string; genesis: boolean }>(LEADERS, [limit, offset]);
   const [counted] = await db.query<{ total: number }>(
     `select count(*)::int as total from grid_nodes where active and not sandbox`,
   );
