@@ -35,6 +35,9 @@ const isThere = (pid: number): Promise<boolean> =>
     () => false,
   );
 
+const parentOf = async (pid: number): Promise<number> =>
+  Number(/^PPid:\s+(\d+)$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1]);
+
 const isGone = (pid: number) =>
   eventually(
     () => isThere(pid),
@@ -159,11 +162,25 @@ describe.each(BUILDS)('what runs our commands, $build', ({ program }) => {
     await spawner.must(['true'], { signal: never() });
   });
 
+  test('ends all of them when we close it, also when no more may run', async () => {
+    spawner = openSpawner(path);
+    const { pid } = await sleeper();
+    const parent = await parentOf(pid);
+    const others = Array.from({ length: FULL }, () => failureOf(spawner.must(['sleep', SLEEP], { signal: never() })));
+    await eventually(
+      async () => (await readFile(`/proc/${parent}/task/${parent}/children`, 'utf8')).trim().split(' ').length,
+      (count) => count === FULL,
+    );
+    spawner.close();
+    await Promise.all(others);
+    await isGone(pid);
+    await isGone(parent);
+  });
+
   test('where it is killed its commands die with it, and the next one has another', async () => {
     spawner = openSpawner(path);
     const { pid, ended } = await sleeper();
-    const parent = Number(/^PPid:\s+(\d+)$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1]);
-    process.kill(parent, 'SIGKILL');
+    process.kill(await parentOf(pid), 'SIGKILL');
     expect((await failureOf(ended)).said).toBe('what runs our commands has ended');
     await isGone(pid);
     // What it had begun itself is for whoever finds the machine.
