@@ -10,12 +10,12 @@ export type TcpListener = {
 };
 
 /**
- * Listens at a TCP port. A connection is handed over without a byte having been read. Undefined where another program
- * has the port.
+ * Listens at a TCP port. A connection is handed over without a byte having been read, with the address that it comes
+ * from. Undefined where another program has the port.
  */
 export function listenTcp(
   { host, port }: { host: string; port: number },
-  onConnection: (socket: Socket) => void,
+  onConnection: (socket: Socket, address: string | undefined) => void,
 ): Promise<TcpListener | undefined> {
   const open = new Set<Socket>();
   const options = {
@@ -31,7 +31,7 @@ export function listenTcp(
     socket.once('close', () => open.delete(socket));
     // Whoever is handed the connection learns of its end; a failure is no more than that.
     socket.on('error', () => socket.destroy());
-    onConnection(socket);
+    onConnection(socket, socket.remoteAddress);
   });
   const listener: TcpListener = {
     close() {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { MachineId } from '../kernel/ids.ts';
 import { systemClock } from '../platform/clock.ts';
-import { createLanes, MAX_OF_ONE_NETWORK, MAX_OPEN } from './lanes.ts';
+import { createLanes, MAX_OPEN } from './lanes.ts';
 
 function world() {
   const lanes = createLanes({
@@ -46,9 +46,9 @@ test('a machine is visited by so many at a time, and machines with all they may 
 
 test('one network has a share of the places of a machine, over all its ports, and leaves the others to others', async () => {
   const { lanes, visits, leave, visiting } = world();
-  expect(await visits('m', MAX_OPEN.each, 'greedy')).toBe(MAX_OF_ONE_NETWORK);
+  expect(await visits('m', MAX_OPEN.each, 'greedy')).toBe(MAX_OPEN.network);
   expect(await visits('another', 1, 'greedy')).toBe(1);
-  expect(await visits('m', MAX_OPEN.each, 'second')).toBe(MAX_OF_ONE_NETWORK);
+  expect(await visits('m', MAX_OPEN.each, 'second')).toBe(MAX_OPEN.network);
   expect(await visits('m', 200)).toBe(200);
   expect(await visits('m', 1, 'greedy')).toBe(0);
   for (const go of leave) go();

@@ -2,16 +2,14 @@ import type { Duplex } from 'node:stream';
 import { isRefused, type Machines } from '../domains/machines/index.ts';
 import type { MachineId } from '../kernel/ids.ts';
 import type { Op } from '../kernel/op.ts';
-import { createShares } from '../kernel/shares.ts';
 import { MINUTE, SECOND, type Clock } from '../kernel/time.ts';
 import { within } from '../platform/deadline.ts';
 import { secured } from '../platform/egress/outward.ts';
 import { createTarget, type Target } from '../platform/forward.ts';
+import { createPlaces } from './places.ts';
 
-/** Requests and tunnels that are open at a time, in one process: into one machine over all its ports, and into all. */
-export const MAX_OPEN = { each: 1_024, all: 16_384 };
-/** Of those of one machine so many may be one network's, whoever visits from there. */
-export const MAX_OF_ONE_NETWORK = 256;
+/** Requests and tunnels that are open at a time, in one process; a machine has its own over all its ports. */
+export const MAX_OPEN = { each: 1_024, all: 16_384, network: 256 };
 /** A connection on which nothing passes for so long is cut. */
 const IDLE_MS = 15 * MINUTE;
 /** A machine that runs takes a connection or refuses it at once. */
@@ -41,7 +39,7 @@ type Lane = { target: Target; open: number; wokenLately: boolean };
 /** Keeps connections to machines' ports, of each port by itself, and counts what is open. */
 export function createLanes({ machines, clock }: { machines: Pick<Machines, 'dial'>; clock: Clock }): Lanes {
   const lanes = new Map<string, Lane>();
-  const open = createOpen();
+  const open = createPlaces(MAX_OPEN);
   const closing = new AbortController();
 
   const laneTo = ({ machineId, port, tls }: Place): { key: string; lane: Lane } => {
@@ -82,25 +80,6 @@ export function createLanes({ machines, clock }: { machines: Pick<Machines, 'dia
       }
     },
     close: () => closing.abort(new Error('The server is stopping')),
-  };
-}
-
-/** Counts what is open into each machine, and what of it each network has. */
-function createOpen() {
-  const machines = createShares<MachineId>(MAX_OPEN);
-  const networks = createShares<string>({ each: MAX_OF_ONE_NETWORK, all: Infinity });
-  const keyOf = (machineId: MachineId, network: string): string => `${machineId} ${network}`;
-  return {
-    take(machineId: MachineId, network: string): boolean {
-      if (!networks.take(keyOf(machineId, network))) return false;
-      const isTaken = machines.take(machineId);
-      if (!isTaken) networks.give(keyOf(machineId, network));
-      return isTaken;
-    },
-    give(machineId: MachineId, network: string): void {
-      machines.give(machineId);
-      networks.give(keyOf(machineId, network));
-    },
   };
 }
 

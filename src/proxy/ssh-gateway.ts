@@ -2,17 +2,18 @@ import type { Duplex } from 'node:stream';
 import type { Ssh } from '../domains/machines/index.ts';
 import { AppError, isAppError } from '../kernel/errors.ts';
 import type { MachineId } from '../kernel/ids.ts';
-import { createShares } from '../kernel/shares.ts';
 import { HOUR, SECOND, type Clock } from '../kernel/time.ts';
 import { stopwatch } from '../platform/clock.ts';
 import { within } from '../platform/deadline.ts';
 import { join } from '../platform/join.ts';
+import { networkOf } from '../platform/limits.ts';
 import type { Log } from '../platform/log.ts';
 import { listenTcp, type TcpListener } from '../platform/tcp.ts';
 import { proxyOp } from './lanes.ts';
+import { createPlaces } from './places.ts';
 
-/** Connections at a time, in one process: into one machine, and into all of them. */
-export const MAX_CONNECTIONS = { each: 128, all: 4_096 };
+/** Connections at a time, in one process. */
+export const MAX_CONNECTIONS = { each: 128, all: 4_096, network: 64 };
 /** A machine whose sshd has to be started again takes longer than one that listens. */
 const CONNECT_TIMEOUT_MS = 20 * SECOND;
 /** sshd itself asks its clients every minute whether they are there; what is silent for so long is frozen or gone. */
@@ -108,7 +109,7 @@ type Listening = Door & { listener: TcpListener };
 function createListeners(host: string, onConnection: (machineId: MachineId, socket: Duplex) => Promise<void>) {
   const listening = new Map<MachineId, Listening>();
   const opening = new Map<MachineId, Promise<boolean>>();
-  const connections = createShares<MachineId>(MAX_CONNECTIONS);
+  const connections = createPlaces(MAX_CONNECTIONS);
   let isClosed = false;
 
   const unlisten = (machineId: MachineId): void => {
@@ -116,19 +117,20 @@ function createListeners(host: string, onConnection: (machineId: MachineId, sock
     listening.delete(machineId);
   };
 
-  const take = (machineId: MachineId, socket: Duplex): void => {
-    if (!listening.has(machineId) || !connections.take(machineId)) return void socket.destroy();
-    socket.once('close', () => connections.give(machineId));
+  const take = (machineId: MachineId, socket: Duplex, address: string | undefined): void => {
+    const network = networkOf(address);
+    if (!listening.has(machineId) || !connections.take(machineId, network)) return void socket.destroy();
+    socket.once('close', () => connections.give(machineId, network));
     void onConnection(machineId, socket);
   };
 
   const begin = async (door: Door): Promise<boolean> => {
     unlisten(door.machineId);
-    const listener = await listenTcp({ host, port: door.port }, (socket) => take(door.machineId, socket)).catch(
-      (cause: unknown) => {
-        throw new AppError('unconfigured', 'SSH is not set up on this server', { cause });
-      },
-    );
+    const listener = await listenTcp({ host, port: door.port }, (socket, address) =>
+      take(door.machineId, socket, address),
+    ).catch((cause: unknown) => {
+      throw new AppError('unconfigured', 'SSH is not set up on this server', { cause });
+    });
     if (listener && !isClosed) listening.set(door.machineId, { ...door, listener });
     else listener?.close();
     return listener !== undefined;

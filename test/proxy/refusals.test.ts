@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { MAX_OF_ONE_NETWORK } from '../../src/proxy/lanes.ts';
+import { MAX_OPEN } from '../../src/proxy/lanes.ts';
 import { visit } from './client.ts';
 import { APPS, CODE, proxyWorld, TOKEN, type ProxyWorld } from './world.ts';
 
@@ -203,8 +203,8 @@ describe('one visitor who holds all that it may of a sandbox', () => {
     });
     const from = (address: string, path = '/') =>
       visit(crowd.port, crowd.hostOf(port), path, { headers: { 'x-forwarded-for': address } });
-    const held = Array.from({ length: MAX_OF_ONE_NETWORK }, (_, index) => from(`2001:db8::${index + 1}`, '/hold'));
-    await expect.poll(() => answers.length, { timeout: 10_000 }).toBe(MAX_OF_ONE_NETWORK);
+    const held = Array.from({ length: MAX_OPEN.network }, (_, index) => from(`2001:db8::${index + 1}`, '/hold'));
+    await expect.poll(() => answers.length, { timeout: 10_000 }).toBe(MAX_OPEN.network);
     const refused = await from('2001:db8::ffff');
     expect([refused.status, refused.headers['retry-after']]).toEqual([503, '1']);
     expect(JSON.parse(refused.body)).toMatchObject({ message: 'The sandbox has too many open connections', code: 503 });

@@ -47,8 +47,8 @@ afterEach(() => {
   echo.close();
 });
 
-async function visit(): Promise<Socket> {
-  const socket = connect({ port, host });
+async function visit(localAddress = host): Promise<Socket> {
+  const socket = connect({ port, host, localAddress });
   await once(socket, 'connect');
   return socket;
 }
@@ -104,7 +104,7 @@ describe('the gateway', () => {
     expect(await isOpen()).toBe(false);
   });
 
-  test('lets so many into one machine at a time, and another one when one of them has gone', async () => {
+  test('lets so many into one machine at a time, so many from one network, and another one when one of them has gone', async () => {
     const made = gateway();
     await made.serve(ssh);
     await made.listen({ machineId: one, port });
@@ -112,12 +112,17 @@ describe('the gateway', () => {
       socket.on('error', () => {}).write('x');
       return Promise.race([once(socket, 'data').then(() => true), once(socket, 'close').then(() => false)]);
     };
-    const inside = await Promise.all(Array.from({ length: MAX_CONNECTIONS.each }, visit));
+    const { each, network } = MAX_CONNECTIONS;
+    const all = (from: string, length: number) => Promise.all(Array.from({ length }, async () => visit(from)));
+    const inside = await all(host, network);
     expect(await Promise.all(inside.map(greeted))).toEqual(inside.map(() => true));
     expect(await greeted(await visit())).toBe(false);
+    const others = await all('127.0.0.2', each - network);
+    expect(await Promise.all(others.map(greeted))).toEqual(others.map(() => true));
+    expect(await greeted(await visit('127.0.0.3'))).toBe(false);
     inside[0]?.destroy();
-    await expect.poll(async () => greeted(await visit())).toBe(true);
-    for (const socket of inside) socket.destroy();
+    await expect.poll(async () => greeted(await visit('127.0.0.3'))).toBe(true);
+    for (const socket of [...inside, ...others]) socket.destroy();
   });
 
   test('keeps a client that comes while its machine is being started', async () => {
