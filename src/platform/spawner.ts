@@ -33,6 +33,8 @@ export function openSpawner(program: string): Spawner {
   let running: Running | undefined;
   let last = 0;
   const start = (): Running => {
+    // Of one that has died we may not have been told yet.
+    if (running?.channel.destroyed) running = undefined;
     running ??= startIt(program, (gone) => {
       if (running === gone) running = undefined;
     });
@@ -59,7 +61,7 @@ export function openSpawner(program: string): Spawner {
         if (exitCode !== 0) throw failed(command, signal.aborted ? 'aborted' : exitCode, said);
       } finally {
         signal.removeEventListener('abort', kill);
-        if (waiting.size === 0) channel.unref();
+        if (waiting.size === 0 && !channel.destroyed) channel.unref();
       }
     },
     close: () => {
