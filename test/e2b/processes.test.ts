@@ -46,6 +46,14 @@ describe('a process', () => {
     expect(await call('CloseStdin', { process: { pid: deaf.pid } })).toEqual({ status: 200, body: {} });
     const terminal = await started({ process: bash('sleep 9'), pty: { size: { cols: 80, rows: 24 } } });
     expect(await call('CloseStdin', { process: { pid: terminal.pid } })).toMatchObject({ status: 400 });
+    for (const [pid, input] of [
+      [terminal.pid, { stdin: 'eHg=' }],
+      [deaf.pid, { pty: 'eHg=' }],
+    ] as const)
+      expect(await call('SendInput', { process: { pid }, input })).toMatchObject({
+        status: 400,
+        body: { message: expect.stringMatching(/^The process takes (pty|stdin) input$/) },
+      });
     expect(await call('CloseStdin', { process: { pid: 4_000_000 } })).toMatchObject({
       status: 404,
       body: { code: 'not_found' },

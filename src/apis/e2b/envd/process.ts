@@ -62,8 +62,13 @@ export const update = (visit: Visit): Promise<unknown> =>
 export const sendInput = (visit: Visit): Promise<unknown> =>
   within(visit, async () => {
     const { process, input } = await readMessage(visit, OfProcess.extend({ input: Input }));
+    const selector = selectorOf(process);
+    const run = await runOf(visit, selector);
+    const ofOtherKind = run?.pty ? input.stdin : input.pty;
+    if (run && typeof ofOtherKind === 'string')
+      throw new RpcFailure('failed_precondition', `The process takes ${run.pty ? 'pty' : 'stdin'} input`);
     const data = Buffer.from(input.stdin ?? input.pty ?? '', 'base64');
-    await visit.machines.inputRun(visit.op, visit.sandbox.machineId, selectorOf(process), data);
+    await visit.machines.inputRun(visit.op, visit.sandbox.machineId, selector, data);
     return {};
   });
 
@@ -72,11 +77,14 @@ export const closeStdin = (visit: Visit): Promise<unknown> =>
   within(visit, async () => {
     const { machines, op, sandbox } = visit;
     const selector = selectorOf((await readMessage(visit, OfProcess)).process);
-    const run = (await machines.runs(op, sandbox.machineId)).find((each) => isSelected(each, selector));
+    const run = await runOf(visit, selector);
     if (run?.pty) throw new RpcFailure('failed_precondition', 'The input of a terminal is ended by Ctrl+D (0x04)');
     await machines.closeRunInput(op, sandbox.machineId, selector).catch(alreadyEnded);
     return {};
   });
+
+const runOf = async ({ machines, op, sandbox }: Visit, selector: ProcessSelector): Promise<RunInfo | undefined> =>
+  (await machines.runs(op, sandbox.machineId)).find((each) => isSelected(each, selector));
 
 const isSelected = (run: RunInfo, selector: ProcessSelector): boolean =>
   'pid' in selector ? run.pid === selector.pid : run.tag === selector.tag;
